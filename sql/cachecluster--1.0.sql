@@ -1,0 +1,364 @@
+/* cachecluster--1.0.sql: what CREATE EXTENSION cachecluster makes */
+
+\echo Use "CREATE EXTENSION cachecluster" to load this file. \quit
+
+--
+-- Entries as rows
+--
+
+CREATE TYPE cache_entry AS (
+    namespace text,
+    key text,
+    value text,
+    value_type text,
+    expires_at timestamptz,
+    version bigint,
+    origin text,
+    written_at timestamptz
+);
+
+COMMENT ON TYPE cache_entry IS
+'an entry of the cache; value is text for every type (bytea in hex), version orders all writes of a key, origin is the node that wrote it';
+
+--
+-- Writing.  Everybody may execute these functions.
+--
+
+CREATE FUNCTION cache_put(
+    key text,
+    value text,
+    ttl interval DEFAULT NULL,
+    namespace text DEFAULT 'default',
+    if_absent boolean DEFAULT false,
+    if_present boolean DEFAULT false,
+    if_version bigint DEFAULT NULL,
+    keep_ttl boolean DEFAULT false,
+    immediate boolean DEFAULT false,
+    sliding boolean DEFAULT NULL,
+    grace interval DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_put'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_put(text, text, interval, text, boolean, boolean, bigint, boolean, boolean, boolean, interval) IS
+'stores a text under a key, on every node; true when it was stored';
+
+CREATE FUNCTION cache_put(
+    key text,
+    value jsonb,
+    ttl interval DEFAULT NULL,
+    namespace text DEFAULT 'default',
+    if_absent boolean DEFAULT false,
+    if_present boolean DEFAULT false,
+    if_version bigint DEFAULT NULL,
+    keep_ttl boolean DEFAULT false,
+    immediate boolean DEFAULT false,
+    sliding boolean DEFAULT NULL,
+    grace interval DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_put_jsonb'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_put(text, jsonb, interval, text, boolean, boolean, bigint, boolean, boolean, boolean, interval) IS
+'stores a jsonb under a key, on every node; true when it was stored';
+
+CREATE FUNCTION cache_put(
+    key text,
+    value bytea,
+    ttl interval DEFAULT NULL,
+    namespace text DEFAULT 'default',
+    if_absent boolean DEFAULT false,
+    if_present boolean DEFAULT false,
+    if_version bigint DEFAULT NULL,
+    keep_ttl boolean DEFAULT false,
+    immediate boolean DEFAULT false,
+    sliding boolean DEFAULT NULL,
+    grace interval DEFAULT NULL
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_put_bytea'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_put(text, bytea, interval, text, boolean, boolean, bigint, boolean, boolean, boolean, interval) IS
+'stores a bytea under a key, on every node; true when it was stored';
+
+CREATE FUNCTION cache_delete(key text, namespace text DEFAULT 'default')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_delete'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_delete(text, text) IS
+'deletes an entry, on every node; true when there was one';
+
+CREATE FUNCTION cache_touch(key text, ttl interval, namespace text DEFAULT 'default')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_touch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_touch(text, interval, text) IS
+'gives an entry a new time to live; true when there was one';
+
+CREATE FUNCTION cache_persist(key text, namespace text DEFAULT 'default')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_persist'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_persist(text, text) IS
+'takes the time to live from an entry; true when there was one';
+
+CREATE FUNCTION cache_incr(
+    key text,
+    by bigint DEFAULT 1,
+    ttl interval DEFAULT NULL,
+    namespace text DEFAULT 'default'
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'cachecluster_incr'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_incr(text, bigint, interval, text) IS
+'adds to a counter at once and returns its value; ttl counts when the key is created';
+
+--
+-- Reading.  A miss is NULL, and so is what is asked about NULL.
+--
+
+CREATE FUNCTION cache_get(key text, namespace text DEFAULT 'default')
+RETURNS text
+AS 'MODULE_PATHNAME', 'cachecluster_get'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_get(text, text) IS
+'value of a key as text, NULL on a miss';
+
+CREATE FUNCTION cache_get_jsonb(key text, namespace text DEFAULT 'default')
+RETURNS jsonb
+AS 'MODULE_PATHNAME', 'cachecluster_get_jsonb'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_get_jsonb(text, text) IS
+'value of a key as jsonb, also when it was put as text, NULL on a miss';
+
+CREATE FUNCTION cache_get_bytea(key text, namespace text DEFAULT 'default')
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'cachecluster_get_bytea'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_get_bytea(text, text) IS
+'value of a key as bytea, NULL on a miss';
+
+CREATE FUNCTION cache_entry(key text, namespace text DEFAULT 'default')
+RETURNS SETOF cache_entry
+AS 'MODULE_PATHNAME', 'cachecluster_entry'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 1;
+
+COMMENT ON FUNCTION cache_entry(text, text) IS
+'the entry of a key with all that is known of it; no row on a miss';
+
+CREATE FUNCTION cache_has(key text, namespace text DEFAULT 'default')
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_has'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_has(text, text) IS
+'whether there is an entry';
+
+CREATE FUNCTION cache_ttl(key text, namespace text DEFAULT 'default')
+RETURNS interval
+AS 'MODULE_PATHNAME', 'cachecluster_ttl'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_ttl(text, text) IS
+'what is left of an entry''s time to live, NULL when it does not expire or there is none';
+
+CREATE FUNCTION cache_count(namespace text DEFAULT 'default')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cachecluster_count'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 10000;
+
+COMMENT ON FUNCTION cache_count(text) IS
+'number of entries of a namespace';
+
+CREATE FUNCTION cache_keys(pattern text DEFAULT '%', namespace text DEFAULT 'default')
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'cachecluster_keys'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 10000;
+
+COMMENT ON FUNCTION cache_keys(text, text) IS
+'keys that match a LIKE pattern, in their byte order';
+
+CREATE FUNCTION cache_entries(pattern text DEFAULT '%', namespace text DEFAULT 'default')
+RETURNS SETOF cache_entry
+AS 'MODULE_PATHNAME', 'cachecluster_entries'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 10000;
+
+COMMENT ON FUNCTION cache_entries(text, text) IS
+'entries whose keys match a LIKE pattern, in the byte order of their keys';
+
+--
+-- The group
+--
+
+CREATE FUNCTION cache_status(
+    OUT node_id text,
+    OUT node_name text,
+    OUT phase text,
+    OUT members integer,
+    OUT reachable integer,
+    OUT conflicts_pending bigint,
+    OUT last_error text
+)
+AS 'MODULE_PATHNAME', 'cachecluster_status'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION cache_status() IS
+'this node and how far it has come; members and reachable count this node';
+
+CREATE FUNCTION cache_wait_ready(timeout interval)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_wait_ready'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_wait_ready(interval) IS
+'waits until this node is ready; false when the time is over';
+
+CREATE FUNCTION cache_wait_converged(timeout interval)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_wait_converged'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_wait_converged(interval) IS
+'waits until every reachable member has seen all that any had seen at the call; false when the time is over';
+
+CREATE FUNCTION cache_join(conninfo text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_join'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_join(text) IS
+'joins the group of a node, now and after every restart';
+
+CREATE FUNCTION cache_forget(node text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_forget'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_forget(text) IS
+'removes a member, named by node_name or node_id, for good';
+
+REVOKE ALL ON FUNCTION cache_status() FROM PUBLIC;
+REVOKE ALL ON FUNCTION cache_wait_ready(interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cache_wait_converged(interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cache_join(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cache_forget(text) FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION cache_status() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION cache_wait_ready(interval) TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION cache_wait_converged(interval) TO pg_read_all_stats;
+
+--
+-- The protocol of the peers, for a role of their own
+--
+
+CREATE FUNCTION cachecluster_hello(message bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'cachecluster_hello'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cachecluster_hello(bytea) IS
+'begins a session of another node; for the role by which the nodes connect';
+
+CREATE FUNCTION cachecluster_apply(batch bytea)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'cachecluster_apply'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cachecluster_apply(bytea) IS
+'takes in what another node sends; for the role by which the nodes connect';
+
+REVOKE ALL ON FUNCTION cachecluster_hello(bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cachecluster_apply(bytea) FROM PUBLIC;
+
+--
+-- Statistics
+--
+
+CREATE FUNCTION pg_stat_get_cachecluster(
+    OUT entries bigint,
+    OUT tombstones bigint,
+    OUT conflicts_pending bigint,
+    OUT bytes_used bigint,
+    OUT bytes_total bigint,
+    OUT hits bigint,
+    OUT misses bigint,
+    OUT puts bigint,
+    OUT deletes bigint,
+    OUT evictions bigint,
+    OUT expirations bigint,
+    OUT expiration_lag interval,
+    OUT rejected bigint,
+    OUT journal_bytes bigint,
+    OUT snapshot_at timestamptz,
+    OUT started_at timestamptz,
+    OUT load_ms bigint,
+    OUT stats_reset timestamptz
+)
+AS 'MODULE_PATHNAME', 'cachecluster_stat'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION pg_stat_get_cachecluster() IS
+'statistics: the cache of this node';
+
+CREATE VIEW pg_stat_cachecluster AS
+    SELECT * FROM @extschema@.pg_stat_get_cachecluster();
+
+COMMENT ON VIEW pg_stat_cachecluster IS
+'statistics: the cache of this node';
+
+CREATE FUNCTION pg_stat_get_cachecluster_peers(
+    OUT node_id text,
+    OUT node_name text,
+    OUT address text,
+    OUT state text,
+    OUT joined_at timestamptz,
+    OUT last_heard timestamptz,
+    OUT down_since timestamptz,
+    OUT rtt_ms double precision,
+    OUT clock_skew_ms bigint,
+    OUT sent_seq bigint,
+    OUT acked_seq bigint,
+    OUT lag_entries bigint,
+    OUT lag interval,
+    OUT entries_sent bigint,
+    OUT entries_received bigint,
+    OUT bytes_sent bigint,
+    OUT bytes_received bigint,
+    OUT reconnects bigint,
+    OUT last_error text
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cachecluster_stat_peers'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+
+COMMENT ON FUNCTION pg_stat_get_cachecluster_peers() IS
+'statistics: the other nodes, as this one sees them';
+
+CREATE VIEW pg_stat_cachecluster_peers AS
+    SELECT * FROM @extschema@.pg_stat_get_cachecluster_peers();
+
+COMMENT ON VIEW pg_stat_cachecluster_peers IS
+'statistics: the other nodes, as this one sees them';
+
+CREATE FUNCTION pg_stat_cachecluster_reset()
+RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_stat_reset'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION pg_stat_cachecluster_reset() IS
+'zeroes the counters of pg_stat_cachecluster';
+
+REVOKE ALL ON FUNCTION pg_stat_get_cachecluster() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pg_stat_get_cachecluster_peers() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pg_stat_cachecluster_reset() FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION pg_stat_get_cachecluster() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pg_stat_get_cachecluster_peers() TO pg_read_all_stats;
+GRANT SELECT ON pg_stat_cachecluster TO pg_read_all_stats;
+GRANT SELECT ON pg_stat_cachecluster_peers TO pg_read_all_stats;

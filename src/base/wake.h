@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * wake.h
+ *	  Who waits for what: the latches of the two workers, and those who wait
+ *	  for the journal.
+ *
+ * cc_wake_writer, cc_wake_replicator, cc_wait_journal and cc_announce_journal
+ * of port.h stand in wake.c.  A worker says when it is about to sleep; only
+ * then is its latch set, so a storm of writes wakes it once.
+ *
+ *		for (;;)
+ *		{
+ *			work();
+ *			cc_wake_sleep(CC_WRITER);
+ *			if (!work_left())
+ *				WaitLatch(MyLatch, ...);
+ *			cc_wake_awake(CC_WRITER);
+ *			ResetLatch(MyLatch);
+ *		}
+ *
+ * Locking: none; atomics.  A worker is remembered by the number of its
+ * PGPROC, whose latch can be set at any time, even after it has gone.
+ *
+ * May include: port.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_WAKE_H
+#define CC_WAKE_H
+
+#include "base/port.h"
+
+typedef enum CcWorker
+{
+	CC_WRITER,
+	CC_REPLICATOR,
+	CC_NWORKERS
+} CcWorker;
+
+extern Size cc_wake_size(void);
+extern void cc_wake_init(void *mem);
+extern void cc_wake_attach(void *mem);
+
+/* This process is that worker from now on, until it exits. */
+extern void cc_wake_register(CcWorker worker);
+
+/* Before the last look for work, and after the wait. */
+extern void cc_wake_sleep(CcWorker worker);
+extern void cc_wake_awake(CcWorker worker);
+
+#endif							/* CC_WAKE_H */

@@ -1,0 +1,1020 @@
+/*-------------------------------------------------------------------------
+ *
+ * cache.c
+ *	  See cache.h.
+ *
+ * A change is decided in three parts: what is there (load_current), what the
+ * operation makes of it (decide_*), and making it so (commit).  All three run
+ * under one hold of the partition's lock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/cache.h"
+
+#include "cache/counter.h"
+#include "cache/evict.h"
+#include "cache/expire.h"
+
+/* Buckets that are read under one hold of a lock */
+#define BUCKETS_A_TIME		32
+
+/* Rounds of some 10 ms of waiting for the clock's reservation */
+#define CLOCK_WAIT_ROUNDS	100
+
+CcSystemHook cc_cache_system_hook = NULL;
+
+/* The change under way: what is there, and what shall be. */
+typedef struct Work
+{
+	const CcChange *c;
+	CcOutcome  *o;
+	uint64		hash;
+	CcPartitionShared *p;
+	CcHeaderShared *cur;		/* NULL: none; may be one that is cleared */
+	bool		there;			/* cur is there and above its horizon */
+	bool		live;			/* ... and has a value that is not over */
+	int64		now;
+
+	/* the entry that shall be; its dot and version are given by commit */
+	CcEntry		e;
+	bool		new_dot;
+	bool		new_version;
+	bool		new_at;
+	CcBuf	   *scratch;		/* CC_OP_INCR: where the counter is made */
+	Size		scratch_need;	/* room that was missing there */
+} Work;
+
+/* What decide_* says. */
+typedef enum Verdict
+{
+	LEAVE,						/* o->result is set, nothing happens */
+	STORE,						/* w->e shall be */
+	MORE_SCRATCH				/* again with more room */
+} Verdict;
+
+static int
+compare_node(uint16 a, uint16 b)
+{
+	return a == b ? 0 : cc_id_cmp(&cc_origin(a)->node, &cc_origin(b)->node);
+}
+
+/* Order of versions alone. */
+static int
+compare_version(uint64 ahlc, uint16 awriter, uint64 bhlc, uint16 bwriter)
+{
+	if (ahlc != bhlc)
+		return ahlc < bhlc ? -1 : 1;
+	return compare_node(awriter, bwriter);
+}
+
+int
+cc_cache_compare(const CcEntry *a, const CcEntry *b)
+{
+	int			cmp = compare_version(a->hlc, a->writer, b->hlc, b->writer);
+
+	return cmp != 0 ? cmp :
+		compare_version(a->at, a->at_node, b->at, b->at_node);
+}
+
+void
+cc_cache_wait_clock(uint64 h)
+{
+	CcStateShared *s = cc.state;
+	uint64		bound = pg_atomic_read_u64(&s->hlc_bound);
+
+	if (h < bound || !s->persist || !cc_rule(clock_bound))
+		return;
+	for (int i = 0; i < CLOCK_WAIT_ROUNDS; i++)
+	{
+		if (pg_atomic_read_u32(&s->journal_failed) != 0 ||
+			pg_atomic_read_u64(&s->hlc_given_up) == bound)
+			return;
+		cc_wake_writer();
+		cc_wait_journal();
+		bound = pg_atomic_read_u64(&s->hlc_bound);
+		if (h < bound)
+			return;
+	}
+	pg_atomic_write_u64(&s->hlc_given_up, bound);
+}
+
+static void
+load_current(Work *w)
+{
+	const CcChange *c = w->c;
+
+	w->cur = cc_store_find(w->p, w->hash, c->ns, c->key, c->keylen);
+	w->now = cc_hlc_now_ms(&cc.state->hlc);
+	w->there = w->cur != NULL && !cc_expire_cleared(c->ns, w->cur->hlc);
+	w->live = w->there && cc_header_type(w->cur) != CC_STUB &&
+		!cc_expire_over(w->cur->expires, w->now);
+	w->o->existed = w->live;
+	w->o->hlc = w->there ? w->cur->hlc : 0;
+	w->new_dot = w->new_version = w->new_at = false;
+	memset(&w->e, 0, sizeof(w->e));
+	w->e.hash = w->hash;
+	w->e.ns = c->ns;
+	w->e.key = c->key;
+	w->e.keylen = c->keylen;
+}
+
+/* A write of this node: everything new. */
+static Verdict
+store_new(Work *w, uint8 type, uint8 flags, const char *value, uint32 vallen,
+		  int64 expires)
+{
+	w->e.type = type;
+	w->e.flags = flags;
+	w->e.value = value;
+	w->e.vallen = vallen;
+	w->e.expires = expires;
+	w->new_dot = w->new_version = w->new_at = true;
+	return STORE;
+}
+
+/* PROTOCOL.md, delete writes: a tombstone, also for a key that is not here. */
+static Verdict
+decide_delete(Work *w)
+{
+	return store_new(w, CC_STUB, CC_F_TOMBSTONE, NULL, 0, 0);
+}
+
+static int64
+deadline(Work *w)
+{
+	return w->c->ttl_ms == 0 ? 0 : w->now + w->c->ttl_ms;
+}
+
+static Verdict
+decide_put(Work *w)
+{
+	const CcChange *c = w->c;
+
+	w->o->result = CC_UNCHANGED;
+	if ((c->if_absent && w->live) || (c->if_present && !w->live) ||
+		(c->if_version != 0 && (!w->live || w->cur->hlc != c->if_version)))
+		return LEAVE;
+	if (c->ttl_ms < 0)
+		return decide_delete(w);
+	return store_new(w, c->type, c->null ? CC_F_NULL : 0, c->value,
+					 c->null ? 0 : c->vallen,
+					 c->keep_ttl && w->live ? w->cur->expires : deadline(w));
+}
+
+/* The whole of the current entry, with its value as it lies in scratch. */
+static bool
+copy_current(Work *w, Size extra)
+{
+	Size		len = w->cur->vallen;
+
+	w->scratch->len = 0;
+	if (cc_buf_room(w->scratch) < len + extra)
+	{
+		w->scratch_need = len + extra;
+		return false;
+	}
+	cc_store_copy_value(w->p, w->cur, w->scratch->data);
+	w->scratch->len = len;
+	return true;
+}
+
+/* The current entry stays as it is but for what the caller changes. */
+static void
+keep_current(Work *w)
+{
+	const char *key = w->e.key;
+
+	cc_store_describe(w->cur, &w->e);
+	w->e.key = key;
+	w->e.value = w->scratch->data;
+}
+
+/* PROTOCOL.md, touch: a new dot and at; version and value stay. */
+static Verdict
+decide_touch(Work *w)
+{
+	w->o->result = CC_UNCHANGED;
+	if (!w->live)
+		return LEAVE;
+	if (w->c->ttl_ms < 0)
+		return decide_delete(w);
+	if (!copy_current(w, 0))
+		return MORE_SCRATCH;
+	keep_current(w);
+	w->e.expires = deadline(w);
+	w->new_dot = w->new_at = true;
+	return STORE;
+}
+
+/*
+ * PROTOCOL.md, counters join: a counter's base is the version of what the
+ * first increment replaced.
+ */
+static bool
+begin_counter(Work *w)
+{
+	static const CcNodeId nobody;
+	const CcNodeId *node = &nobody;
+	uint64		hlc;
+	int64		start = 0;
+
+	if (w->live)
+	{
+		if (cc_header_type(w->cur) == CC_BYTEA ||
+			(cc_header_flags(w->cur) & CC_F_NULL) != 0 ||
+			!cc_counter_parse(w->scratch->data, w->scratch->len, &start))
+			return false;
+	}
+	if (w->there)
+	{
+		hlc = w->cur->hlc;
+		node = &cc_origin(w->cur->writer)->node;
+	}
+	else
+		hlc = Max(pg_atomic_read_u64(&cc_namespace(w->c->ns)->horizon),
+				  cc_floor_get(w->hash));
+	w->scratch->len = 0;
+	cc_counter_begin(w->scratch, hlc, node, start);
+	return true;
+}
+
+static Verdict
+decide_incr(Work *w)
+{
+	const CcOriginShared *self = cc_origin(cc_state_self());
+	Size		extra = CC_COUNTER_HEAD + CC_COUNTER_PART;
+	CcCounterResult res;
+
+	w->o->result = CC_NOT_NUMBER;
+	if (w->live)
+	{
+		if (!copy_current(w, extra))
+			return MORE_SCRATCH;
+	}
+	else
+	{
+		w->scratch->len = 0;
+		if (cc_buf_room(w->scratch) < extra)
+		{
+			w->scratch_need = extra;
+			return MORE_SCRATCH;
+		}
+	}
+	if ((!w->live || cc_header_type(w->cur) != CC_COUNTER) && !begin_counter(w))
+		return LEAVE;
+
+	res = cc_counter_add(w->scratch, &self->node, self->incarnation, w->c->by,
+						 &w->o->counter);
+	if (res != CC_COUNTER_OK)
+	{
+		if (res == CC_COUNTER_OVERFLOW)
+			w->o->result = CC_OVERFLOW;
+		return LEAVE;
+	}
+	return store_new(w, CC_COUNTER, 0, w->scratch->data,
+					 (uint32) w->scratch->len,
+					 w->live ? w->cur->expires : deadline(w));
+}
+
+static void
+make_stub(CcEntry *e)
+{
+	e->type = CC_STUB;
+	e->flags = 0;
+	e->value = NULL;
+	e->vallen = 0;
+	e->expires = 0;
+}
+
+/* An entry that comes from elsewhere or from our file, as it is. */
+static void
+use_given(Work *w)
+{
+	const CcEntry *e = w->c->entry;
+
+	w->e = *e;
+	w->e.hash = w->hash;
+	w->e.key = w->c->key;
+	w->e.keylen = w->c->keylen;
+	w->e.ns = w->c->ns;
+}
+
+static bool
+same_dot(const CcHeaderShared *h, const CcEntry *e)
+{
+	return h->origin == e->origin && h->seq == e->seq;
+}
+
+/* Order of what is here and what is given, by (version, at). */
+static int
+compare_current(Work *w)
+{
+	CcEntry		cur;
+
+	cc_store_describe(w->cur, &cur);
+	return cc_cache_compare(&cur, w->c->entry);
+}
+
+/* PROTOCOL.md, take: the order of the tests is the rule's. */
+static Verdict
+decide_take(Work *w)
+{
+	const CcEntry *e = w->c->entry;
+	bool		system = w->c->ns == CC_NS_SYSTEM;
+	int			cmp;
+
+	w->o->result = CC_UNCHANGED;
+	cc_hlc_observe(&cc.state->hlc, e->at);
+	if (!system && cc_expire_cleared(w->c->ns, e->hlc))
+		return LEAVE;
+	if (cc_state_vv(e->origin) >= e->seq)
+		return LEAVE;
+	cmp = w->there ? compare_current(w) : -1;
+	if (cmp > 0)
+		return LEAVE;
+	if (cmp == 0)
+	{
+		if (same_dot(w->cur, e) || cc_state_vv(w->cur->origin) >= w->cur->seq)
+			return LEAVE;
+		/* the same write under a name that its sender knows */
+		if (!copy_current(w, 0))
+			return MORE_SCRATCH;
+		keep_current(w);
+		w->e.origin = e->origin;
+		w->e.seq = e->seq;
+		return STORE;
+	}
+	use_given(w);
+	if (w->e.type == CC_STUB || system)
+		return STORE;
+	if (cc_expire_over(e->expires, w->now))
+	{
+		if (!cc_rule(expired_on_arrival))
+			return LEAVE;
+		make_stub(&w->e);
+	}
+	else if ((cc_rule(floor_version) ? e->hlc : e->at) <= cc_floor_get(w->hash) &&
+			 !(w->there && cc_header_type(w->cur) != CC_STUB &&
+			   compare_version(w->cur->hlc, w->cur->writer, e->hlc,
+							   e->writer) == 0))
+	{
+		cc_check_evict(&w->e);
+		make_stub(&w->e);
+	}
+	else if (cc_store_chunks((Size) e->keylen + e->vallen) > w->p->nchunks / 2)
+	{
+		/* the peer's partitions are larger than ours */
+		cc_check_evict(&w->e);
+		make_stub(&w->e);
+	}
+	return STORE;
+}
+
+/* What our own file holds: later in the file wins where versions are equal. */
+static Verdict
+decide_load(Work *w)
+{
+	const CcEntry *e = w->c->entry;
+
+	w->o->result = CC_UNCHANGED;
+	cc_hlc_observe(&cc.state->hlc, e->at);
+	if (w->c->ns != CC_NS_SYSTEM && cc_expire_cleared(w->c->ns, e->hlc))
+		return LEAVE;
+	if (w->there && compare_current(w) > 0)
+		return LEAVE;
+	use_given(w);
+	if (e->type != CC_STUB &&
+		((w->c->ns != CC_NS_SYSTEM && cc_expire_over(e->expires, w->now)) ||
+		 cc_store_chunks((Size) e->keylen + e->vallen) > w->p->nchunks / 2))
+		make_stub(&w->e);
+	return STORE;
+}
+
+static Verdict
+decide_stub(Work *w)
+{
+	const CcEntry *e = w->c->entry;
+
+	w->o->result = CC_UNCHANGED;
+	if (!w->there || cc_header_type(w->cur) == CC_STUB ||
+		!same_dot(w->cur, e) || w->cur->hlc != e->hlc)
+		return LEAVE;
+	cc_store_describe(w->cur, &w->e);
+	cc_check_evict(&w->e);
+	w->e.key = w->c->key;
+	make_stub(&w->e);
+	return STORE;
+}
+
+static Verdict
+decide_redot(Work *w)
+{
+	w->o->result = CC_UNCHANGED;
+	if (!w->there || !same_dot(w->cur, w->c->entry))
+		return LEAVE;
+	if (!copy_current(w, 0))
+		return MORE_SCRATCH;
+	keep_current(w);
+	w->new_dot = true;
+	return STORE;
+}
+
+static Verdict
+decide(Work *w)
+{
+	switch (w->c->op)
+	{
+		case CC_OP_PUT:
+			return decide_put(w);
+		case CC_OP_DELETE:
+			return decide_delete(w);
+		case CC_OP_TOUCH:
+			return decide_touch(w);
+		case CC_OP_INCR:
+			return decide_incr(w);
+		case CC_OP_TAKE:
+			return decide_take(w);
+		case CC_OP_LOAD:
+			return decide_load(w);
+		case CC_OP_STUB:
+			return decide_stub(w);
+		case CC_OP_REDOT:
+			return decide_redot(w);
+	}
+	return LEAVE;
+}
+
+/* PROTOCOL.md, horizon: raised under the lock that stores its entry. */
+static void
+apply_horizon(const CcEntry *e)
+{
+	char		database[CC_NAME_LEN];
+	char		name[CC_NAME_LEN];
+	const char *zero;
+	Size		dlen;
+	Size		nlen;
+	uint16		ns;
+
+	if (e->keylen < 2 || e->key[0] != 'h')
+		return;
+	zero = memchr(e->key + 1, '\0', e->keylen - 1);
+	if (zero == NULL)
+		return;
+	dlen = zero - (e->key + 1);
+	nlen = e->keylen - 2 - dlen;
+	if (dlen >= CC_NAME_LEN || nlen >= CC_NAME_LEN)
+		return;
+	memcpy(database, e->key + 1, dlen);
+	database[dlen] = '\0';
+	memcpy(name, zero + 1, nlen);
+	name[nlen] = '\0';
+	ns = cc_state_namespace(database, name);
+	if (ns != CC_NO_NS && ns != CC_NS_SYSTEM)
+		cc_atomic_raise(&cc_namespace(ns)->horizon, e->hlc);
+}
+
+/* Notes that something beyond VV came in (expire.h, retire). */
+static void
+note_beyond(const CcEntry *e)
+{
+	pg_atomic_uint64 *beyond = &cc_state_array(pg_atomic_uint64, beyond)[e->origin];
+	uint64		mark = pg_atomic_read_u64(&cc.state->sweep_cycle) + 1;
+
+	if (pg_atomic_read_u64(beyond) != mark)
+		pg_atomic_write_u64(beyond, mark);
+}
+
+/*
+ * Dot, version, entry and slot, with nothing between that can throw
+ * (PROTOCOL.md, tick and position is sequence).
+ */
+static void
+commit(Work *w)
+{
+	CcEntry    *e = &w->e;
+	bool		log = w->c->op != CC_OP_LOAD;
+	uint64		pos = 0;
+
+	if (w->new_version || w->new_at)
+	{
+		e->at = cc_hlc_tick(&cc.state->hlc);
+		e->at_node = cc_state_self();
+	}
+	if (w->new_version)
+	{
+		e->hlc = e->at;
+		e->writer = e->at_node;
+	}
+	if (log)
+	{
+		pos = cc_changelog_allocate();
+		cc_yield();
+	}
+	if (w->new_dot)
+	{
+		e->origin = cc_state_self();
+		e->seq = pos;
+		cc_check_write(e);
+	}
+	else if (w->c->op == CC_OP_TAKE)
+	{
+		note_beyond(e);
+		cc_check_take(e);
+	}
+	cc_store_replace(w->p, w->cur, e);
+	if (e->ns == CC_NS_SYSTEM)
+		apply_horizon(e);
+	if (log)
+	{
+		cc_yield();
+		cc_changelog_publish(pos, w->hash, e->origin, e->seq);
+	}
+	w->o->pos = pos;
+	w->o->hlc = e->hlc;
+	w->o->result = CC_DONE;
+}
+
+/* Whether writes are taken at all (PROTOCOL.md, before). */
+static bool
+may_change(CcOp op)
+{
+	CcPhase		phase = cc_state_phase();
+
+	if (op == CC_OP_LOAD)
+		return true;
+	return phase == CC_JOINING || phase == CC_PENDING || phase == CC_READY;
+}
+
+/*
+ * One try.  Sets *mark when the files must be marked first, and
+ * w->scratch_need when there is too little scratch; come again then.
+ */
+static void
+try_change(Work *w, bool *mark)
+{
+	const CcChange *c = w->c;
+	Verdict		v;
+
+	w->scratch_need = 0;
+	*mark = false;
+	cc_store_lock(w->p, true);
+	/* closed meanwhile: what comes now would not be saved */
+	if (!may_change(c->op))
+	{
+		cc_store_unlock(w->p);
+		w->o->result = CC_NOT_READY;
+		return;
+	}
+	if (c->guard != NULL && pg_atomic_read_u64(c->guard) != c->guard_value)
+	{
+		cc_store_unlock(w->p);
+		w->o->result = CC_FENCED;
+		return;
+	}
+	load_current(w);
+	v = decide(w);
+	if (v == STORE)
+	{
+		uint32		want = cc_store_chunks((Size) w->e.keylen + w->e.vallen);
+		uint32		have = w->cur == NULL ? 0 :
+			cc_store_chunks((Size) w->cur->keylen + w->cur->vallen);
+
+		if (want > have &&
+			!cc_evict_make_room(w->p, want - have, w->cur, c->op == CC_OP_LOAD))
+			*mark = true;
+		else
+			commit(w);
+	}
+	cc_store_unlock(w->p);
+}
+
+CcResult
+cc_cache_change(const CcChange *c, CcOutcome *o)
+{
+	Work		w = {.c = c, .o = o};
+	uint64		hash[2];
+	CcBuf		scratch;
+	bool		mark;
+
+	memset(o, 0, sizeof(*o));
+	o->result = CC_NOT_READY;
+	if (!may_change(c->op))
+		return o->result;
+	if (c->op == CC_OP_PUT && !c->null &&
+		(Size) c->keylen + c->vallen > cc_store_max_payload())
+		return o->result = CC_TOO_LARGE;
+
+	cc_store_hash(c->ns, c->key, c->keylen, hash);
+	w.hash = hash[0];
+	w.p = cc_store_partition_of(hash[0]);
+	w.scratch = &scratch;
+	cc_buf_init(&scratch);
+
+	do
+	{
+		if (c->op != CC_OP_LOAD)
+		{
+			cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + 1,
+									cc_hlc_from_ms(cc_clock_ms())));
+			cc_changelog_reserve();
+		}
+		try_change(&w, &mark);
+		if (mark)
+			cc_cache_mark_file();
+		if (w.scratch_need > 0)
+			cc_buf_reserve(&scratch, w.scratch_need);
+	} while (mark || w.scratch_need > 0);
+
+	cc_buf_free(&scratch);
+	if (o->result == CC_DONE && c->op != CC_OP_LOAD)
+	{
+		cc_wake_writer();
+		cc_wake_replicator();
+		if (c->ns == CC_NS_SYSTEM && cc_cache_system_hook != NULL)
+			cc_cache_system_hook(c->key, c->keylen);
+	}
+	return o->result;
+}
+
+/* Common part of the readers; stubs only when asked for. */
+static bool
+read_entry(uint16 ns, const char *key, uint16 keylen, bool stubs,
+		   CcEntry *e, CcBuf *buf)
+{
+	uint64		hash[2];
+	CcPartitionShared *p;
+	Size		need;
+	bool		found;
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+
+	cc_store_hash(ns, key, keylen, hash);
+	p = cc_store_partition_of(hash[0]);
+	for (;;)
+	{
+		CcHeaderShared *h;
+
+		need = 0;
+		found = false;
+		cc_store_lock(p, false);
+		h = cc_store_find(p, hash[0], ns, key, keylen);
+		if (h != NULL && (stubs || (cc_header_type(h) != CC_STUB &&
+									!cc_expire_cleared(ns, h->hlc) &&
+									!cc_expire_over(h->expires, now))))
+		{
+			found = cc_store_read(p, h, e, buf, &need);
+			if (found && !h->visited)
+				h->visited = 1;
+		}
+		cc_store_unlock(p);
+		if (need == 0)
+			return found;
+		cc_buf_reserve(buf, need);
+	}
+}
+
+bool
+cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
+{
+	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
+		return false;
+	return read_entry(ns, key, keylen, false, e, buf);
+}
+
+bool
+cc_cache_peek(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
+{
+	return read_entry(ns, key, keylen, true, e, buf);
+}
+
+bool
+cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
+{
+	uint64		hash[2];
+	CcPartitionShared *p;
+	CcHeaderShared *h;
+	bool		found;
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+
+	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
+		return false;
+	cc_store_hash(ns, key, keylen, hash);
+	p = cc_store_partition_of(hash[0]);
+	cc_store_lock(p, false);
+	h = cc_store_find(p, hash[0], ns, key, keylen);
+	found = h != NULL && cc_header_type(h) != CC_STUB &&
+		!cc_expire_cleared(ns, h->hlc) && !cc_expire_over(h->expires, now);
+	if (found)
+	{
+		*expires = h->expires;
+		if (!h->visited)
+			h->visited = 1;
+	}
+	cc_store_unlock(p);
+	return found;
+}
+
+/* Whether a listing shows the entry. */
+static bool
+listed(CcHeaderShared *h, uint16 ns, int64 now)
+{
+	return h->ns == ns && cc_header_type(h) != CC_STUB &&
+		!cc_expire_cleared(ns, h->hlc) && !cc_expire_over(h->expires, now);
+}
+
+/*
+ * Copies the listed entries of a run of buckets to buf; stops before a bucket
+ * that does not fit.  Returns the bucket to go on with.
+ */
+static uint32
+scan_run(CcPartitionShared *p, uint32 b, uint16 ns, CcBuf *entries, CcBuf *data,
+		 Size *need)
+{
+	uint32		end;
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+
+	*need = 0;
+	cc_store_lock(p, false);
+	end = Min(b + BUCKETS_A_TIME, p->nbuckets);
+	for (; b < end; b++)
+	{
+		Size		n = entries->len;
+		Size		d = data->len;
+		CcHeaderShared *h;
+
+		for (h = cc_store_first(p, b); h != NULL; h = cc_store_next(p, h))
+		{
+			CcEntry		e;
+			Size		missing = 0;
+
+			if (!listed(h, ns, now))
+				continue;
+			if (cc_buf_room(entries) < sizeof(e) ||
+				!cc_store_read(p, h, &e, data, &missing))
+			{
+				/* this bucket again, with more room if it is the first */
+				entries->len = n;
+				data->len = d;
+				*need = n == 0 ? Max(missing, sizeof(e)) : 0;
+				goto done;
+			}
+			cc_buf_put(entries, &e, sizeof(e));
+		}
+	}
+done:
+	cc_store_unlock(p);
+	return b;
+}
+
+void
+cc_cache_scan(uint16 ns, CcEntryFn fn, void *arg)
+{
+	CcBuf		entries;
+	CcBuf		data;
+
+	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
+		return;
+	cc_buf_init(&entries);
+	cc_buf_init(&data);
+	cc_buf_reserve(&entries, 4 * BUCKETS_A_TIME * sizeof(CcEntry));
+	cc_buf_reserve(&data, 65536);
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+	{
+		CcPartitionShared *p = cc_store_partition(i);
+		uint32		b = 0;
+
+		while (b < p->nbuckets)
+		{
+			Size		need;
+
+			entries.len = data.len = 0;
+			b = scan_run(p, b, ns, &entries, &data, &need);
+			if (need > 0)
+			{
+				cc_buf_reserve(&entries, entries.cap + sizeof(CcEntry));
+				cc_buf_reserve(&data, data.cap + need);
+				continue;
+			}
+			for (Size off = 0; off < entries.len; off += sizeof(CcEntry))
+				fn((CcEntry *) (entries.data + off), arg);
+		}
+	}
+	cc_buf_free(&entries);
+	cc_buf_free(&data);
+}
+
+uint64
+cc_cache_count(uint16 ns)
+{
+	uint64		count = 0;
+
+	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
+		return 0;
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+	{
+		CcPartitionShared *p = cc_store_partition(i);
+		uint32		b = 0;
+
+		while (b < p->nbuckets)
+		{
+			int64		now = cc_hlc_now_ms(&cc.state->hlc);
+			uint32		end = Min(b + 16 * BUCKETS_A_TIME, p->nbuckets);
+
+			cc_store_lock(p, false);
+			for (; b < end; b++)
+			{
+				for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
+					 h = cc_store_next(p, h))
+					count += listed(h, ns, now);
+			}
+			cc_store_unlock(p);
+		}
+	}
+	return count;
+}
+
+uint16
+cc_cache_horizon_key(uint16 ns, char *key)
+{
+	const CcNamespaceShared *n = cc_namespace(ns);
+	Size		dlen = strlen(n->database);
+	Size		nlen = strlen(n->name);
+
+	key[0] = 'h';
+	memcpy(key + 1, n->database, dlen + 1);
+	memcpy(key + 2 + dlen, n->name, nlen);
+	return (uint16) (2 + dlen + nlen);
+}
+
+CcResult
+cc_cache_clear(uint16 ns)
+{
+	char		key[CC_SYSTEM_KEY_MAX];
+	CcChange	c = {.op = CC_OP_PUT, .ns = CC_NS_SYSTEM, .type = CC_BYTEA};
+	CcOutcome	o;
+
+	c.key = key;
+	c.keylen = cc_cache_horizon_key(ns, key);
+	c.value = "";
+	return cc_cache_change(&c, &o);
+}
+
+void
+cc_cache_mark_file(void)
+{
+	CcFile	   *f;
+
+	if (pg_atomic_read_u32(&cc.state->file_marked) != 0)
+		return;
+	f = cc_file_create("pgsql_tmp.marked");
+	if (f != NULL)
+	{
+		(void) cc_file_sync(f);
+		cc_file_close(f);
+	}
+
+	/*
+	 * Where not even this can be written memory still must not stay full: a
+	 * disk that takes no mark takes no journal either.
+	 */
+	pg_atomic_write_u32(&cc.state->file_marked, 1);
+	cc_wake_writer();
+}
+
+void
+cc_cache_wait_journal(uint64 pos, bool sync)
+{
+	CcStateShared *s = cc.state;
+
+	while (s->persist && pg_atomic_read_u32(&s->journal_failed) == 0 &&
+		   pg_atomic_read_u64(sync ? &s->synced : &s->journaled) <= pos)
+	{
+		if (!may_change(CC_OP_PUT))
+			return;
+		cc_wake_writer();
+		cc_wait_journal();
+	}
+}
+
+/* Entries of the origin beyond VV in a run of buckets, copied out. */
+static int
+collect_beyond(CcPartitionShared *p, uint32 *b, uint16 origin, CcEntry *out,
+			   char (*keys)[CC_MAX_KEY], int max)
+{
+	int			n = 0;
+	uint32		end;
+
+	cc_store_lock(p, false);
+	end = Min(*b + BUCKETS_A_TIME, p->nbuckets);
+	for (; *b < end && n < max; (*b)++)
+	{
+		for (CcHeaderShared *h = cc_store_first(p, *b); h != NULL && n < max;
+			 h = cc_store_next(p, h))
+		{
+			if (h->origin != origin || h->seq <= cc_state_vv(origin))
+				continue;
+			cc_store_describe(h, &out[n]);
+			cc_store_copy_key(p, h, keys[n]);
+			out[n].key = keys[n];
+			n++;
+		}
+	}
+	/* a full collection: the last bucket may hold more of them */
+	if (n == max && *b > 0)
+		(*b)--;
+	cc_store_unlock(p);
+	return n;
+}
+
+void
+cc_cache_redot(const CcEntry *e)
+{
+	CcChange	c = {.op = CC_OP_REDOT};
+	CcOutcome	o;
+
+	c.ns = e->ns;
+	c.key = e->key;
+	c.keylen = e->keylen;
+	c.entry = e;
+	cc_cache_change(&c, &o);
+}
+
+void
+cc_cache_redot_beyond(uint16 origin)
+{
+	CcEntry		found[8];
+	char		keys[8][CC_MAX_KEY];
+
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+	{
+		CcPartitionShared *p = cc_store_partition(i);
+		uint32		b = 0;
+
+		while (b < p->nbuckets)
+		{
+			int			n = collect_beyond(p, &b, origin, found, keys, 8);
+
+			for (int k = 0; k < n; k++)
+				cc_cache_redot(&found[k]);
+		}
+	}
+}
+
+/*
+ * All entries that the life now ending gave dots to; the partitions are
+ * locked.  Each stays where it is and gets a dot of the new origin.
+ */
+static void
+redot_partition(CcPartitionShared *p, uint16 old, uint16 self)
+{
+	for (uint32 b = 0; b < p->nbuckets; b++)
+	{
+		for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
+			 h = cc_store_next(p, h))
+		{
+			uint64		pos;
+			CcEntry		e;
+
+			if (h->origin != old || h->seq < cc.state->first_seq)
+				continue;
+			pos = cc_changelog_allocate();
+			h->origin = self;
+			h->seq = pos;
+			cc_store_describe(h, &e);
+			cc_check_write(&e);
+			cc_changelog_publish(pos, h->hash, self, pos);
+			/* the end follows, so that no slot is overwritten unseen */
+			if (pos % 4 == 0)
+				(void) cc_changelog_published();
+		}
+	}
+}
+
+bool
+cc_cache_new_origin(uint64 incarnation)
+{
+	uint16		old = cc_state_self();
+	CcNodeId	id = cc_origin(old)->node;
+	uint16		self;
+	bool		done = false;
+
+	self = cc_state_origin(&id, incarnation);
+	if (self == CC_NO_ORIGIN)
+		return false;
+	cc_changelog_wait_published(cc_changelog_allocated());
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+		cc_store_lock(cc_store_partition(i), true);
+	if (cc_state_self() == old && incarnation > cc_origin(old)->incarnation)
+	{
+		/* the ring may overflow here; its readers scan then */
+		(void) cc_state_set_self(&id, incarnation);
+		for (uint32 i = 0; i < cc.store->npartitions; i++)
+			redot_partition(cc_store_partition(i), old, self);
+		/* what we said we had of the old origin was of this life */
+		pg_atomic_write_u64(&cc_state_array(pg_atomic_uint64, vv)[old],
+							cc.state->first_seq - 1);
+		done = true;
+	}
+	for (uint32 i = cc.store->npartitions; i > 0; i--)
+		cc_store_unlock(cc_store_partition(i - 1));
+	return done;
+}

@@ -1,0 +1,183 @@
+/*-------------------------------------------------------------------------
+ *
+ * cache.h
+ *	  The only way in: every change of every entry, and every read.
+ *
+ * Local puts and deletes, what a peer sent, what a file held, what a full
+ * comparison takes away: all go through cc_cache_change, which decides under
+ * the lock of the key's partition, makes room, gives dot and version, and
+ * publishes in the change log, with nothing between that can throw.
+ *
+ * Locking: takes one partition's lock at a time; no lock may be held by the
+ * caller.  Nothing allocates under it.
+ *
+ * May include: base/ and the headers of cache/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_CACHE_H
+#define CC_CACHE_H
+
+#include "cache/changelog.h"
+#include "cache/store.h"
+
+typedef enum CcOp
+{
+	CC_OP_PUT,					/* a new value */
+	CC_OP_DELETE,				/* a tombstone, also where there is nothing */
+	CC_OP_TOUCH,				/* a new deadline; version and value stay */
+	CC_OP_INCR,					/* adds to a counter */
+	CC_OP_TAKE,					/* an entry from a peer (PROTOCOL.md, take) */
+	CC_OP_LOAD,					/* an entry from our own file */
+	CC_OP_STUB,					/* our value goes, if it is still this version
+								 * and dot (PROTOCOL.md, full comparison) */
+	CC_OP_REDOT					/* a new dot of ours, if the dot is still this
+								 * one */
+} CcOp;
+
+/* What cc_cache_change made of it. */
+typedef enum CcResult
+{
+	CC_DONE,					/* the store has changed */
+	CC_UNCHANGED,				/* it need not or, by a condition, must not */
+	CC_NOT_NUMBER,				/* CC_OP_INCR: the value is no integer */
+	CC_OVERFLOW,				/* CC_OP_INCR: the sum leaves bigint */
+	CC_NOT_READY,				/* loading or closed: nothing is stored */
+	CC_TOO_LARGE,				/* more than half a partition */
+	CC_FENCED					/* CC_OP_TAKE: the guard has moved */
+} CcResult;
+
+typedef struct CcChange
+{
+	CcOp		op;
+
+	/* key; hash is filled by cc_cache_change */
+	uint16		ns;
+	const char *key;
+	uint16		keylen;
+
+	/* CC_OP_PUT, CC_OP_INCR, CC_OP_TOUCH */
+	uint8		type;			/* CcType; PUT */
+	bool		null;			/* PUT: value is NULL */
+	const char *value;			/* PUT */
+	uint32		vallen;
+	int64		ttl_ms;			/* 0: no expiry.  Counts when the key is
+								 * created for INCR.  Negative: PUT and TOUCH
+								 * delete */
+	bool		keep_ttl;		/* PUT: the deadline of what is replaced */
+	bool		if_absent;
+	bool		if_present;
+	uint64		if_version;		/* 0: any; else the version's HLC */
+	int64		by;				/* INCR */
+
+	/*
+	 * CC_OP_TAKE, CC_OP_LOAD: the entry, its key as above.  STUB, REDOT: the
+	 * dot (and STUB: hlc, writer) that it must still have.
+	 */
+	const CcEntry *entry;
+
+	/*
+	 * CC_OP_TAKE and CC_OP_STUB: under the partition's lock, when *guard is
+	 * no longer guard_value the change is refused (NULL: no guard).
+	 */
+	pg_atomic_uint64 *guard;
+	uint64		guard_value;
+} CcChange;
+
+typedef struct CcOutcome
+{
+	CcResult	result;
+	bool		existed;		/* there was a live value before */
+	uint64		hlc;			/* version that is there now */
+	uint64		pos;			/* of the change in the log; see
+								 * cc_cache_wait_journal */
+	int64		counter;		/* CC_OP_INCR: the sum */
+} CcOutcome;
+
+extern CcResult cc_cache_change(const CcChange *c, CcOutcome *o);
+
+/*
+ * Reads a live entry.  Key and value are copied behind what buf already
+ * holds, which grows as needed, so pointers in earlier entries of the same
+ * buf may move.  False on a miss, also before the phase is CC_READY.
+ */
+extern bool cc_cache_get(uint16 ns, const char *key, uint16 keylen,
+						 CcEntry *e, CcBuf *buf);
+
+/* Like cc_cache_get, but also stubs, whatever the phase (system entries). */
+extern bool cc_cache_peek(uint16 ns, const char *key, uint16 keylen,
+						  CcEntry *e, CcBuf *buf);
+
+/* Only whether there is a live entry, and its deadline. */
+extern bool cc_cache_has(uint16 ns, const char *key, uint16 keylen,
+						 int64 *expires);
+
+/*
+ * Walks the live entries of a namespace, a run of buckets at a time, so that
+ * writers wait for none of it.  Entries come in hash order.  The callback
+ * runs without a lock; e and what it points to are valid during it.
+ */
+typedef void (*CcEntryFn) (const CcEntry *e, void *arg);
+
+extern void cc_cache_scan(uint16 ns, CcEntryFn fn, void *arg);
+
+/* Number of live entries of a namespace; walks it. */
+extern uint64 cc_cache_count(uint16 ns);
+
+/* Raises the namespace's horizon: everything in it is gone, here at once. */
+extern CcResult cc_cache_clear(uint16 ns);
+
+/*
+ * System entries (namespace CC_NS_SYSTEM) never expire and are never evicted.
+ * After one has changed, wherever the change came from, the hook is called
+ * with its key, without a lock.  Set once by cluster/membership.
+ */
+typedef void (*CcSystemHook) (const char *key, uint16 keylen);
+
+extern CcSystemHook cc_cache_system_hook;
+
+/* The key of a namespace's horizon, "h" database \0 name; returns its length. */
+#define CC_SYSTEM_KEY_MAX	(1 + 2 * CC_NAME_LEN)
+extern uint16 cc_cache_horizon_key(uint16 ns, char *key);
+
+/*
+ * Marks the files as not to be loaded after an unclean stop (PROTOCOL.md,
+ * bound).  Waits for the disk: no lock may be held.
+ */
+extern void cc_cache_mark_file(void);
+
+/*
+ * Waits until the change at position pos is in the journal (sync: fsynced),
+ * or the journal cannot be written.  At once without files.
+ */
+extern void cc_cache_wait_journal(uint64 pos, bool sync);
+
+/*
+ * PROTOCOL.md, clock bound: waits until an HLC of at least h is reserved on
+ * disk; at once without files.  A writer that makes no progress is waited for
+ * a second, and then no more until it does.
+ */
+extern void cc_cache_wait_clock(uint64 h);
+
+/*
+ * Order of two entries of a key: by (version, at).  Negative: a is older.
+ */
+extern int	cc_cache_compare(const CcEntry *a, const CcEntry *b);
+
+/*
+ * Gives an entry a new dot of ours, if it still has the one it has in e
+ * (PROTOCOL.md, orphans); and all entries of an origin beyond VV, before a
+ * raise makes it infinite (retire; walks the store).
+ */
+extern void cc_cache_redot(const CcEntry *e);
+extern void cc_cache_redot_beyond(uint16 origin);
+
+/*
+ * *Ahead of myself* (PROTOCOL.md section 6): takes a new incarnation at once,
+ * at least min_incarnation, and gives new dots to all written since the
+ * start.  Takes all partitions' locks.  The caller has the new incarnation
+ * made durable.
+ */
+extern bool cc_cache_new_origin(uint64 incarnation);
+
+#endif							/* CC_CACHE_H */

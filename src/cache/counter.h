@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * counter.h
+ *	  The value of an entry of type counter (PROTOCOL.md, counters join).
+ *
+ *	u64 base HLC, u8 base node[16], i64 start,
+ *	u16 n, n times (u8 node[16], u64 incarnation, u64 step, i64 sum)
+ *
+ * base is the version of what the first increment replaced, start the number
+ * that stood there (or 0).  The counter's number is start plus all sums.
+ *
+ * Locking: works on copies.
+ *
+ * May include: base/, state.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_COUNTER_H
+#define CC_COUNTER_H
+
+#include "base/codec.h"
+#include "cache/state.h"
+
+#define CC_COUNTER_HEAD		(8 + CC_ID_LEN + 8 + 2)
+#define CC_COUNTER_PART		(CC_ID_LEN + 8 + 8 + 8)
+
+/* The number that the value stands for; false when it is malformed. */
+extern bool cc_counter_value(const char *value, Size len, int64 *number);
+
+/*
+ * Begins a counter in out, which has room for CC_COUNTER_HEAD more bytes.
+ */
+extern void cc_counter_begin(CcBuf *out, uint64 base_hlc,
+							 const CcNodeId *base_node, int64 start);
+
+typedef enum CcCounterResult
+{
+	CC_COUNTER_OK,
+	CC_COUNTER_BAD,				/* malformed */
+	CC_COUNTER_OVERFLOW			/* beyond bigint; nothing was changed */
+} CcCounterResult;
+
+/*
+ * Adds to the part of the origin in a counter that fills value->data; a new
+ * part takes CC_COUNTER_PART bytes of room.
+ */
+extern CcCounterResult cc_counter_add(CcBuf *value, const CcNodeId *node,
+									  uint64 incarnation, int64 by,
+									  int64 *number);
+
+/* A decimal integer, with blanks around it as PostgreSQL takes them. */
+extern bool cc_counter_parse(const char *text, Size len, int64 *number);
+
+#endif							/* CC_COUNTER_H */

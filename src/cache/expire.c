@@ -1,0 +1,157 @@
+/*-------------------------------------------------------------------------
+ *
+ * expire.c
+ *	  See expire.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/expire.h"
+
+#include "cache/cache.h"
+#include "cache/evict.h"
+
+/* Buckets that are visited under one hold of a lock */
+#define BUCKETS_A_TIME	64
+
+/* Orphans that one visit collects; the next walk finds the rest */
+#define MAX_ORPHANS		8
+
+bool
+cc_expire_over(int64 expires, int64 now_ms)
+{
+	if (expires == 0 || now_ms < expires)
+		return false;
+	/* PROTOCOL.md, seen expired: never beyond max(clock, HLC), so no limit */
+	cc_hlc_observe(&cc.state->hlc, cc_hlc_from_ms(expires));
+	return true;
+}
+
+bool
+cc_expire_cleared(uint16 ns, uint64 hlc)
+{
+	return hlc <= pg_atomic_read_u64(&cc_namespace(ns)->horizon);
+}
+
+/* Notes that an entry beyond VV is here (retire). */
+static void
+note_beyond(CcHeaderShared *h, bool *orphan)
+{
+	pg_atomic_uint64 *beyond;
+	uint64		mark = pg_atomic_read_u64(&cc.state->sweep_cycle) + 1;
+
+	*orphan = false;
+	if (h->origin == cc_state_self() || cc_state_vv(h->origin) >= h->seq)
+		return;
+	beyond = &cc_state_array(pg_atomic_uint64, beyond)[h->origin];
+	if (pg_atomic_read_u64(beyond) != mark)
+		pg_atomic_write_u64(beyond, mark);
+	*orphan = (pg_atomic_read_u32(cc_origin_flags(h->origin)) &
+			   CC_ORIGIN_ORPHANED) != 0;
+}
+
+bool
+cc_expire_clean(uint16 origin)
+{
+	uint64		beyond = pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64,
+															beyond)[origin]);
+
+	return pg_atomic_read_u64(&cc.state->sweep_cycle) >= beyond + 1;
+}
+
+/* One entry; returns true when it was freed or made a stub. */
+static bool
+visit(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
+{
+	bool		stub = cc_header_type(h) == CC_STUB;
+
+	if (h->ns == CC_NS_SYSTEM)
+		return false;
+	if (cc_expire_cleared(h->ns, h->hlc))
+	{
+		cc_store_remove(p, h);
+		return true;
+	}
+	if (!stub && cc_expire_over(h->expires, now))
+	{
+		s->oldest_over = Max(s->oldest_over, now - h->expires);
+		p->expirations++;
+		/* PROTOCOL.md, what goes */
+		if (cc_state_stable(h->origin, h->seq) || !cc_rule(unstable_expiry))
+			cc_evict_forget(p, h);
+		else
+			cc_store_make_stub(p, h);
+		return true;
+	}
+	if (stub && cc_state_stable(h->origin, h->seq))
+	{
+		cc_evict_forget(p, h);
+		return true;
+	}
+	return false;
+}
+
+static void
+next_partition(CcSweep *s)
+{
+	s->bucket = 0;
+	if (++s->partition < (int) cc.store->npartitions)
+		return;
+	s->partition = 0;
+	s->cycle++;
+	s->lag_ms = s->oldest_over;
+	s->oldest_over = 0;
+	pg_atomic_fetch_add_u64(&cc.state->sweep_cycle, 1);
+	s->cycle_began_ms = cc_monotonic_ms();
+}
+
+uint32
+cc_expire_sweep(CcSweep *s, uint32 nbuckets)
+{
+	uint32		freed = 0;
+	CcEntry		orphans[MAX_ORPHANS];
+	char		keys[MAX_ORPHANS][CC_MAX_KEY];
+
+	while (nbuckets > 0)
+	{
+		CcPartitionShared *p = cc_store_partition(s->partition);
+		uint32		end;
+		int			norphans = 0;
+		int64		now = cc_hlc_now_ms(&cc.state->hlc);
+
+		cc_store_lock(p, true);
+		end = Min(s->bucket + Min(BUCKETS_A_TIME, nbuckets), p->nbuckets);
+		nbuckets -= Min(nbuckets, Max(end - s->bucket, 1));
+		for (; s->bucket < end; s->bucket++)
+		{
+			CcHeaderShared *h = cc_store_first(p, s->bucket);
+
+			while (h != NULL)
+			{
+				CcHeaderShared *next = cc_store_next(p, h);
+				bool		orphan;
+
+				if (visit(p, h, now, s))
+					freed++;
+				else
+				{
+					note_beyond(h, &orphan);
+					if (orphan && norphans < MAX_ORPHANS)
+					{
+						cc_store_describe(h, &orphans[norphans]);
+						cc_store_copy_key(p, h, keys[norphans]);
+						orphans[norphans].key = keys[norphans];
+						norphans++;
+					}
+				}
+				h = next;
+			}
+		}
+		cc_evict_bound(p);
+		cc_store_unlock(p);
+		for (int i = 0; i < norphans; i++)
+			cc_cache_redot(&orphans[i]);
+		if (s->bucket >= p->nbuckets)
+			next_partition(s);
+	}
+	return freed;
+}

@@ -1,0 +1,58 @@
+/*-------------------------------------------------------------------------
+ *
+ * expire.h
+ *	  Time to live, and the sweep that frees what is over.
+ *
+ * A deadline is checked by every read; the sweep only frees memory.  It walks
+ * the buckets of all partitions in turn with a budget, and while it is there
+ * it also removes stable stubs and entries below a horizon, gives new dots to
+ * orphans (PROTOCOL.md, orphans), and finds out of which closed origins this
+ * node holds no entry beyond its VV (retire).
+ *
+ * Locking: takes one partition's lock at a time, for a short run of buckets.
+ *
+ * May include: base/ and the headers of cache/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_EXPIRE_H
+#define CC_EXPIRE_H
+
+#include "cache/store.h"
+
+/*
+ * Whether the entry is over at now_ms (from cc_hlc_now_ms).  If so our clock
+ * moves up to its expiry (PROTOCOL.md, seen expired).
+ */
+extern bool cc_expire_over(int64 expires, int64 now_ms);
+
+/* Whether the entry lies at or below its namespace's horizon. */
+extern bool cc_expire_cleared(uint16 ns, uint64 hlc);
+
+/*
+ * The process's place in its walk; zeroed at first.
+ */
+typedef struct CcSweep
+{
+	int			partition;
+	uint32		bucket;
+	uint64		cycle;			/* completed walks */
+	int64		cycle_began_ms; /* monotonic */
+	int64		oldest_over;	/* of the running walk: the longest time in ms
+								 * that anything found had been over */
+	int64		lag_ms;			/* of the last completed walk */
+} CcSweep;
+
+/*
+ * Visits about nbuckets buckets.  Returns how many entries it freed or made
+ * stubs.  No lock may be held.
+ */
+extern uint32 cc_expire_sweep(CcSweep *s, uint32 nbuckets);
+
+/*
+ * True when a walk that began after the last entry beyond VV of this origin
+ * was taken has found none (PROTOCOL.md, retire).
+ */
+extern bool cc_expire_clean(uint16 origin);
+
+#endif							/* CC_EXPIRE_H */

@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * record.h
+ *	  How entries and vectors are written, on the wire and in files alike.
+ *
+ * A message is a sequence of records, each one byte of type and a body:
+ *
+ *	'O'  u8 node[16], u64 incarnation
+ *			the next origin of this message's dictionary (0, 1, ...)
+ *	'N'  u8 dlen, database, u8 nlen, name
+ *			the next namespace of its dictionary
+ *	'E'  an entry:
+ *			u8 kind (CcType | flags << 4), u8 bits, u16 ns, u16 origin,
+ *			u16 writer, u64 hlc, u64 seq,
+ *			u64 at, u16 at_node		if bits & 1
+ *			u64 expires				if bits & 2
+ *			u16 keylen, u32 vallen, key, value
+ *	'V'  u16 n, n times (u16 origin, u64 seq)		a VV
+ *	'G'  likewise									the forgotten-vector
+ *	'R'  likewise									a raise
+ *	'F'  u8 slice, u32 len, a slice of the floor (floor.h)
+ *
+ * and whatever the user of this file adds (proto.h, journal.h), with other
+ * letters.  Dictionaries belong to one message.
+ *
+ * Locking: none of its own.  The encoder never allocates while it is given an
+ * entry: the caller reserves CC_RECORD_ENTRY_MAX and what key and value need.
+ *
+ * May include: base/, state.h, store.h, floor.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_RECORD_H
+#define CC_RECORD_H
+
+#include "base/codec.h"
+#include "cache/store.h"
+
+/* Most that an entry and what it adds to dictionaries take, but key, value */
+#define CC_RECORD_ENTRY_MAX	(3 * 25 + 3 + 2 * CC_NAME_LEN + 64)
+
+typedef struct CcEncoder
+{
+	CcBuf		buf;
+	uint32		generation;		/* of the message; tags what is in the maps */
+	uint32		norigins;
+	uint32		nnamespaces;
+	uint32	   *origin_tag;		/* [origin_cap] generation << 16 | index */
+	uint32	   *ns_tag;			/* [CC_MAX_NAMESPACES] likewise */
+} CcEncoder;
+
+extern void cc_encoder_init(CcEncoder *enc);
+extern void cc_encoder_free(CcEncoder *enc);
+
+/* Begins a message: the buffer is empty, the dictionaries too. */
+extern void cc_encoder_reset(CcEncoder *enc);
+
+/* Index of an origin or namespace in this message, announced if new. */
+extern uint16 cc_encode_origin(CcEncoder *enc, uint16 origin);
+extern uint16 cc_encode_namespace(CcEncoder *enc, uint16 ns);
+
+/*
+ * Adds an entry of the store; the partition is locked.  False (and nothing
+ * added) when the reserved room does not suffice; *need is what would.
+ */
+extern bool cc_encode_stored(CcEncoder *enc, CcPartitionShared *p,
+							 CcHeaderShared *h, Size *need);
+
+/* Adds an entry; reserves what it needs. */
+extern void cc_encode_entry(CcEncoder *enc, const CcEntry *e);
+
+/* Adds a vector under the given letter; reserves. */
+extern void cc_encode_vv(CcEncoder *enc, char type, const CcVV *v);
+
+/* Adds a slice of the floor; takes the lock of its partition. */
+extern void cc_encode_floor(CcEncoder *enc, int slice);
+
+typedef struct CcDecoder
+{
+	CcReader	r;
+	uint32		norigins;
+	uint32		nnamespaces;
+	uint16	   *origin;			/* message's index -> ours */
+	uint16	   *ns;
+	const char *error;			/* why the message is refused */
+} CcDecoder;
+
+extern void cc_decoder_init(CcDecoder *dec, const void *data, Size len);
+extern void cc_decoder_free(CcDecoder *dec);
+
+/*
+ * Type of the next record; 0 at the end of the message or when it is bad
+ * (then dec->error is set).  'O' and 'N' are taken in and not returned.
+ */
+extern char cc_decode_next(CcDecoder *dec);
+
+/*
+ * The body of the record that cc_decode_next has returned.  False when it is
+ * bad.  Key and value of an entry point into the message; a CC_STUB has no
+ * value, types, flags, lengths and indexes are checked, hash is filled.
+ */
+extern bool cc_decode_entry(CcDecoder *dec, CcEntry *e);
+extern bool cc_decode_vv(CcDecoder *dec, CcVV *v);
+extern bool cc_decode_floor(CcDecoder *dec, int *slice, const char **data, Size *len);
+
+/* A dictionary's number to our index; sets the error and returns false. */
+extern bool cc_decode_origin_ref(CcDecoder *dec, uint16 ref, uint16 *origin);
+
+#endif							/* CC_RECORD_H */

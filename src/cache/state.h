@@ -1,0 +1,274 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.h
+ *	  What this node is and knows: identity, clock, origins, namespaces, and
+ *	  the vectors by origin (PROTOCOL.md section 1).
+ *
+ * Origins and namespaces get small local indexes, in the order in which this
+ * node met them; an entry stores the index.  An index is never given twice
+ * while the server runs, so a process may keep it.
+ *
+ * Locking: the vectors are atomic words that are read without a lock.  New
+ * origins and namespaces are added under state->lock; what is published by
+ * the counter (norigins, nnamespaces) is immutable but for atomic fields.
+ * The identity is written under state->lock, by the writer before the phase
+ * leaves LOADING, and by cc_state_new_origin with all partitions locked.
+ *
+ * May include: base/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_STATE_H
+#define CC_STATE_H
+
+#include "base/hlc.h"
+#include "base/port.h"
+#include "base/vv.h"
+
+#define CC_ID_LEN			16
+#define CC_MAX_ORIGINS		4096	/* PROTOCOL.md, retire */
+#define CC_MAX_NAMESPACES	1024
+#define CC_NAME_LEN			64	/* of a database or namespace, with its zero */
+#define CC_SLICES			128	/* PROTOCOL.md section 1, slice */
+#define CC_SEEDS_LEN		4096
+#define CC_NO_ORIGIN		UINT16_MAX
+#define CC_NS_SYSTEM		0	/* members, horizons, cluster id */
+#define CC_NO_NS			UINT16_MAX
+
+typedef struct CcNodeId
+{
+	uint8		b[CC_ID_LEN];
+} CcNodeId;
+
+/* How far the node has come; shown by cache_status(). */
+typedef enum CcPhase
+{
+	CC_STARTING,				/* shared memory is new, nobody has looked */
+	CC_LOADING,					/* the writer reads the files */
+	CC_JOINING,					/* a peer was reached, its data comes in */
+	CC_PENDING,					/* waits for a peer: writes are taken, reads miss */
+	CC_READY,
+	CC_CLOSED					/* clean stop: no more writes are stored */
+} CcPhase;
+
+typedef struct CcOriginShared
+{
+	CcNodeId	node;
+	uint64		incarnation;
+} CcOriginShared;
+
+/* An origin's flags; set by cluster/membership, read by cache/expire */
+#define CC_ORIGIN_CLOSED	0x01	/* its node goes on under a higher
+									 * incarnation, or was removed */
+#define CC_ORIGIN_REMOVED	0x02	/* its node was removed */
+#define CC_ORIGIN_ORPHANED	0x04	/* closed, and no member's VV is beyond
+									 * ours: entries beyond get new dots */
+
+typedef struct CcNamespaceShared
+{
+	char		database[CC_NAME_LEN];
+	char		name[CC_NAME_LEN];
+	uint64		seed;			/* of the hash of its keys */
+
+	/*
+	 * The horizon: entries at or below it do not exist.  Only rises.
+	 */
+	pg_atomic_uint64 horizon;
+} CcNamespaceShared;
+
+typedef struct CcStateShared
+{
+	CcLock		lock;			/* see the file's head */
+
+	/* identity; see the file's head */
+	CcNodeId	id;
+	CcNodeId	cluster_id;		/* all zero: none yet */
+	uint64		boot;			/* rises with every start */
+	uint64		incarnation;
+	pg_atomic_uint32 self;		/* index of our own origin */
+	uint64		first_seq;		/* first position of this start; sequence
+								 * numbers of self below are of earlier ones */
+	bool		unclean;		/* this start followed an unclean stop */
+
+	pg_atomic_uint32 phase;		/* CcPhase */
+	pg_atomic_uint64 hlc;
+	pg_atomic_uint64 hlc_bound; /* reserved on disk; raised by the writer */
+	pg_atomic_uint64 hlc_given_up;	/* the bound at which somebody has waited
+									 * in vain for a higher one: nobody waits
+									 * again before it moves */
+	int64		max_skew_ms;	/* setting, for processes without GUCs */
+
+	/*
+	 * Set when a stub beyond VVj had to be forgotten (PROTOCOL.md, bound):
+	 * the files must not be loaded after an unclean stop until the next
+	 * snapshot.  Set by cc_cache_mark_file, cleared by the writer.
+	 */
+	pg_atomic_uint32 file_marked;
+
+	/*
+	 * All positions below these are in the journal, and fsynced there.  While
+	 * the journal cannot be written nobody waits for it.  Written by the
+	 * writer, who calls cc_announce_journal then.
+	 */
+	pg_atomic_uint64 journaled;
+	pg_atomic_uint64 synced;
+	pg_atomic_uint32 journal_failed;
+
+	bool		persist;		/* fixed at start; false: VVj is VV */
+
+	/*
+	 * Seeds given by cache_join, separated by ';', remembered over restarts.
+	 * Under lock; the version rises with each change.
+	 */
+	char		seeds[CC_SEEDS_LEN];
+	pg_atomic_uint32 seeds_version;
+
+	/* counts what the sweep has completed; see cc_expire_sweep */
+	pg_atomic_uint64 sweep_cycle;
+
+	uint32		origin_cap;
+	pg_atomic_uint32 norigins;
+	pg_atomic_uint32 nnamespaces;
+
+	/* offsets from the start of this struct, of arrays of origin_cap */
+	Size		origins;		/* CcOriginShared */
+	Size		vv;				/* atomic u64; own component: see changelog.h */
+	Size		vvj;			/* atomic u64; raised by the writer */
+	Size		g;				/* atomic u64; raised under a partition's lock */
+	Size		stable;			/* atomic u64; written by membership */
+	Size		flags;			/* atomic u32 CC_ORIGIN_* */
+	Size		beyond;			/* atomic u64: sweep cycle in which an entry
+								 * beyond VV was last taken or seen */
+	Size		hash;			/* uint16[2 * origin_cap], CC_NO_ORIGIN empty */
+	Size		namespaces;		/* CcNamespaceShared[CC_MAX_NAMESPACES] */
+} CcStateShared;
+
+/*
+ * This process's pointers to all shared parts.  Set once by shmem.c; the
+ * simulator sets them whenever it goes from one node to another.
+ */
+typedef struct CcShared
+{
+	CcStateShared *state;
+	struct CcStoreShared *store;
+	struct CcFloorShared *floor;
+	struct CcChangelogShared *log;
+	struct CcMembersShared *members;
+	struct CcStatsShared *stats;
+} CcShared;
+
+extern CcShared cc;
+
+/* Bytes for the state of a cache whose origins are at most origin_cap. */
+extern Size cc_state_size(uint32 origin_cap);
+
+/*
+ * Formats fresh memory of cc_state_size bytes and makes it cc.state.  The
+ * namespace CC_NS_SYSTEM exists after it, no origin does.
+ */
+extern void cc_state_init(void *mem, uint32 origin_cap);
+
+/* Access to the arrays */
+#define cc_state_array(type, field) \
+	((type *) ((char *) cc.state + cc.state->field))
+#define cc_origin(i)		(&cc_state_array(CcOriginShared, origins)[i])
+#define cc_origin_flags(i)	(&cc_state_array(pg_atomic_uint32, flags)[i])
+#define cc_namespace(i)		(&cc_state_array(CcNamespaceShared, namespaces)[i])
+
+static inline uint64
+cc_state_vv(int origin)
+{
+	return pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64, vv)[origin]);
+}
+
+static inline uint64
+cc_state_vvj(int origin)
+{
+	/* without files there is nothing to be written first */
+	if (!cc.state->persist)
+		return cc_state_vv(origin);
+	return pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64, vvj)[origin]);
+}
+
+static inline uint64
+cc_state_g(int origin)
+{
+	return pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64, g)[origin]);
+}
+
+static inline int
+cc_state_norigins(void)
+{
+	return pg_atomic_read_u32(&cc.state->norigins);
+}
+
+static inline uint16
+cc_state_self(void)
+{
+	return pg_atomic_read_u32(&cc.state->self);
+}
+
+static inline CcPhase
+cc_state_phase(void)
+{
+	return pg_atomic_read_u32(&cc.state->phase);
+}
+
+/* Rule stable: everybody is known to have seen the dot, and our journal too. */
+static inline bool
+cc_state_stable(int origin, uint64 seq)
+{
+	return pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64, stable)[origin]) >= seq;
+}
+
+extern void cc_state_set_phase(CcPhase phase);
+
+/*
+ * Index of an origin, which is added when it is new.  CC_NO_ORIGIN when there
+ * is no room.  Takes state->lock when it is new.
+ */
+extern uint16 cc_state_origin(const CcNodeId *node, uint64 incarnation);
+
+/* Same, but CC_NO_ORIGIN when it is not known.  No lock. */
+extern uint16 cc_state_find_origin(const CcNodeId *node, uint64 incarnation);
+
+/*
+ * Index of a namespace, which is added when it is new; CC_NO_NS when there is
+ * no room or a name is too long.
+ */
+extern uint16 cc_state_namespace(const char *database, const char *name);
+
+/* Raises one component; returns true when it rose. */
+extern bool cc_state_raise_vv(int origin, uint64 seq);
+extern bool cc_state_raise_vvj(int origin, uint64 seq);
+extern bool cc_state_raise_g(int origin, uint64 seq);
+extern void cc_state_set_stable(int origin, uint64 seq);
+
+/*
+ * Copies of the vectors.  The own component of VV is read last: whoever has
+ * seen it has seen all that it could depend on (PROTOCOL.md, under
+ * concurrency).  May allocate.
+ */
+extern void cc_state_copy_vv(CcVV *to);
+extern void cc_state_copy_vvj(CcVV *to);
+extern void cc_state_copy_g(CcVV *to);
+
+/*
+ * Makes our own origin (id, incarnation) the one in which writes get their
+ * dots.  False when the table of origins is full.
+ */
+extern bool cc_state_set_self(const CcNodeId *id, uint64 incarnation);
+
+extern bool cc_id_is_zero(const CcNodeId *id);
+
+static inline int
+cc_id_cmp(const CcNodeId *a, const CcNodeId *b)
+{
+	return memcmp(a->b, b->b, CC_ID_LEN);
+}
+
+/* 32 hex digits and a zero */
+#define CC_ID_TEXT_LEN		(2 * CC_ID_LEN + 1)
+extern char *cc_id_text(const CcNodeId *id, char *out);
+
+#endif							/* CC_STATE_H */

@@ -1,0 +1,531 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.c
+ *	  See store.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/store.h"
+
+#define PARTITION_ALIGN		128
+
+#define chunk_next(p, c)	(*(uint32 *) ((char *) (p) + (p)->chunks + \
+										  (Size) (c) * CC_CHUNK_SIZE))
+#define bucket_head(p, b)	(((uint32 *) ((char *) (p) + (p)->buckets))[b])
+
+static inline int
+slices_per_partition(void)
+{
+	return CC_SLICES / cc.store->npartitions;
+}
+
+uint32
+cc_store_partitions_for(Size bytes)
+{
+	uint32		n = 4;
+
+	/* about 4 MB each, so that 1 MB is well below half of one */
+	while (n < CC_MAX_PARTITIONS && bytes / (n * 2) >= 4 * 1024 * 1024)
+		n *= 2;
+	return n;
+}
+
+static void
+init_partition(CcPartitionShared *p, Size bytes)
+{
+	uint32		slices = slices_per_partition();
+	Size		room;
+	Size		unit = CC_CHUNK_SIZE + sizeof(uint32);
+
+	memset(p, 0, sizeof(*p));
+	p->buckets = TYPEALIGN(PARTITION_ALIGN, sizeof(CcPartitionShared));
+	room = bytes - p->buckets - PARTITION_ALIGN;
+	p->nchunks = (uint32) (room / unit);
+
+	/* about one bucket a chunk; those of a slice are a run of their own */
+	p->nbuckets = Max(p->nchunks / slices, 1) * slices;
+	p->chunks = TYPEALIGN(64, p->buckets + p->nbuckets * sizeof(uint32));
+	while (p->chunks + (Size) p->nchunks * CC_CHUNK_SIZE > bytes)
+		p->nchunks--;
+	cc_store_reset(p);
+	p->resets = 0;
+}
+
+void
+cc_store_init(void *mem, Size bytes, uint32 npartitions)
+{
+	CcStoreShared *s = mem;
+	int			bits = 0;
+
+	memset(s, 0, sizeof(*s));
+	cc.store = s;
+	while ((1u << bits) < npartitions)
+		bits++;
+	Assert((1u << bits) == npartitions && npartitions <= CC_MAX_PARTITIONS);
+	s->npartitions = npartitions;
+	s->shift = 64 - bits;
+	s->first = TYPEALIGN(PARTITION_ALIGN, sizeof(CcStoreShared));
+	s->partition_size = (bytes - s->first) / npartitions &
+		~((Size) PARTITION_ALIGN - 1);
+	for (uint32 i = 0; i < npartitions; i++)
+		init_partition(cc_store_partition(i), s->partition_size);
+}
+
+Size
+cc_store_max_payload(void)
+{
+	CcPartitionShared *p = cc_store_partition(0);
+
+	return CC_FIRST_PAYLOAD + (Size) (p->nchunks / 2 - 1) * CC_NEXT_PAYLOAD;
+}
+
+uint32
+cc_store_chunks(Size payload)
+{
+	if (payload <= CC_FIRST_PAYLOAD)
+		return 1;
+	payload -= CC_FIRST_PAYLOAD;
+	return 1 + (uint32) ((payload + CC_NEXT_PAYLOAD - 1) / CC_NEXT_PAYLOAD);
+}
+
+CcPartitionShared *
+cc_store_partition(int i)
+{
+	return (CcPartitionShared *) ((char *) cc.store + cc.store->first +
+								  (Size) i * cc.store->partition_size);
+}
+
+void
+cc_store_hash(uint16 ns, const char *key, Size keylen, uint64 hash[2])
+{
+	cc_hash128(key, keylen, cc_namespace(ns)->seed, hash);
+}
+
+void
+cc_store_lock(CcPartitionShared *p, bool exclusive)
+{
+	if (exclusive)
+		cc_lock_exclusive(&p->lock);
+	else
+		cc_lock_shared(&p->lock);
+	if (unlikely(p->mutating != 0))
+	{
+		if (!exclusive)
+		{
+			cc_unlock(&p->lock);
+			cc_lock_exclusive(&p->lock);
+		}
+		if (p->mutating != 0)
+			cc_store_reset(p);
+		if (!exclusive)
+		{
+			cc_unlock(&p->lock);
+			cc_lock_shared(&p->lock);
+		}
+	}
+}
+
+void
+cc_store_unlock(CcPartitionShared *p)
+{
+	cc_unlock(&p->lock);
+}
+
+void
+cc_store_reset(CcPartitionShared *p)
+{
+	int			index = (int) (((char *) p - (char *) cc.store - cc.store->first) /
+							   cc.store->partition_size);
+	int			slices = slices_per_partition();
+
+	/* nothing older than what was lost may come back */
+	if (p->mutating != 0)
+	{
+		for (int i = 0; i < slices; i++)
+			cc_floor_raise(index * slices + i,
+						   pg_atomic_read_u64(&cc.state->hlc));
+		for (int o = 0; o < cc_state_norigins(); o++)
+			cc_state_raise_g(o, cc_state_vv(o));
+	}
+
+	for (uint32 b = 0; b < p->nbuckets; b++)
+		bucket_head(p, b) = CC_NIL;
+	for (uint32 c = 0; c < p->nchunks; c++)
+		chunk_next(p, c) = c + 1 < p->nchunks ? c + 1 : CC_NIL;
+	p->free = 0;
+	p->nfree = p->nchunks;
+	p->hand = CC_NIL;
+	for (int i = 0; i < CC_NLISTS; i++)
+	{
+		p->list[i].newest = p->list[i].oldest = CC_NIL;
+		p->list[i].count = p->list[i].chunks = 0;
+	}
+	p->sweep_bucket = 0;
+	p->resets++;
+	cc_store_end(p);
+}
+
+uint32
+cc_store_bucket(CcPartitionShared *p, uint64 hash)
+{
+	uint32		slices = slices_per_partition();
+	uint32		per = p->nbuckets / slices;
+	uint32		slice = (uint32) cc_floor_slice(hash) % slices;
+
+	/* the 32 bits below the slice, scaled to its buckets */
+	return slice * per +
+		(uint32) ((((hash << 7) >> 32) * (uint64) per) >> 32);
+}
+
+uint64
+cc_store_bucket_hash(int partition, uint32 b)
+{
+	CcPartitionShared *p = cc_store_partition(partition);
+	uint32		slices = slices_per_partition();
+	uint32		per = p->nbuckets / slices;
+	uint64		slice = (uint64) partition * slices + b / per;
+	uint64		within = b % per;
+
+	/* the smallest x with (x * per) >> 32 == within */
+	within = ((within << 32) + per - 1) / per;
+	return (slice << 57) | (within << 25);
+}
+
+CcHeaderShared *
+cc_store_first(CcPartitionShared *p, uint32 bucket)
+{
+	uint32		c = bucket_head(p, bucket);
+
+	return c == CC_NIL ? NULL : cc_store_header(p, c);
+}
+
+CcHeaderShared *
+cc_store_next(CcPartitionShared *p, CcHeaderShared *h)
+{
+	return h->next_in_bucket == CC_NIL ? NULL :
+		cc_store_header(p, h->next_in_bucket);
+}
+
+/*
+ * Calls for the pieces of the payload [from, from + len) of an entry; piece
+ * by piece, so that a value is copied in as few moves as it has chunks.
+ */
+typedef enum CopyMode
+{
+	COPY_OUT,
+	COPY_IN,
+	COMPARE
+} CopyMode;
+
+static bool
+walk_payload(CcPartitionShared *p, CcHeaderShared *h, Size from, Size len,
+			 char *mem, CopyMode mode)
+{
+	char	   *data = (char *) h + CC_HEADER_SIZE;
+	Size		room = CC_FIRST_PAYLOAD;
+	uint32		next = h->next_chunk;
+
+	while (len > 0)
+	{
+		if (from < room)
+		{
+			Size		n = Min(room - from, len);
+
+			if (mode == COPY_OUT)
+				memcpy(mem, data + from, n);
+			else if (mode == COPY_IN)
+				memcpy(data + from, mem, n);
+			else if (memcmp(mem, data + from, n) != 0)
+				return false;
+			mem += n;
+			len -= n;
+			from = 0;
+		}
+		else
+			from -= room;
+		if (len > 0)
+		{
+			data = (char *) p + p->chunks + (Size) next * CC_CHUNK_SIZE;
+			next = *(uint32 *) data;
+			data += sizeof(uint32);
+			room = CC_NEXT_PAYLOAD;
+		}
+	}
+	return true;
+}
+
+bool
+cc_store_key_equals(CcPartitionShared *p, CcHeaderShared *h,
+					const char *key, Size keylen)
+{
+	if (h->keylen != keylen)
+		return false;
+	if (keylen <= CC_FIRST_PAYLOAD)
+		return memcmp((char *) h + CC_HEADER_SIZE, key, keylen) == 0;
+	return walk_payload(p, h, 0, keylen, (char *) key, COMPARE);
+}
+
+CcHeaderShared *
+cc_store_find(CcPartitionShared *p, uint64 hash, uint16 ns,
+			  const char *key, Size keylen)
+{
+	CcHeaderShared *h;
+
+	for (h = cc_store_first(p, cc_store_bucket(p, hash)); h != NULL;
+		 h = cc_store_next(p, h))
+	{
+		if (h->hash == hash && h->ns == ns &&
+			cc_store_key_equals(p, h, key, keylen))
+			return h;
+	}
+	return NULL;
+}
+
+void
+cc_store_copy_key(CcPartitionShared *p, CcHeaderShared *h, char *to)
+{
+	walk_payload(p, h, 0, h->keylen, to, COPY_OUT);
+}
+
+void
+cc_store_copy_value(CcPartitionShared *p, CcHeaderShared *h, char *to)
+{
+	walk_payload(p, h, h->keylen, h->vallen, to, COPY_OUT);
+}
+
+void
+cc_store_describe(CcHeaderShared *h, CcEntry *e)
+{
+	e->hash = h->hash;
+	e->hlc = h->hlc;
+	e->at = h->at;
+	e->seq = h->seq;
+	e->expires = h->expires;
+	e->key = NULL;
+	e->value = NULL;
+	e->vallen = h->vallen;
+	e->keylen = h->keylen;
+	e->ns = h->ns;
+	e->origin = h->origin;
+	e->writer = h->writer;
+	e->at_node = h->at_node;
+	e->type = cc_header_type(h);
+	e->flags = cc_header_flags(h);
+}
+
+bool
+cc_store_read(CcPartitionShared *p, CcHeaderShared *h, CcEntry *e,
+			  CcBuf *buf, Size *need)
+{
+	Size		len = (Size) h->keylen + h->vallen;
+
+	if (cc_buf_room(buf) < len)
+	{
+		*need = len;
+		return false;
+	}
+	cc_store_describe(h, e);
+	e->key = buf->data + buf->len;
+	e->value = e->key + h->keylen;
+	walk_payload(p, h, 0, len, buf->data + buf->len, COPY_OUT);
+	buf->len += len;
+	return true;
+}
+
+CcList
+cc_store_list_of(uint16 ns, uint8 type)
+{
+	if (ns == CC_NS_SYSTEM)
+		return CC_LIST_SYSTEM;
+	return type == CC_STUB ? CC_LIST_STUBS : CC_LIST_VALUES;
+}
+
+static uint32
+chunks_of(CcHeaderShared *h)
+{
+	return cc_store_chunks((Size) h->keylen + h->vallen);
+}
+
+static CcListShared *
+list_of(CcPartitionShared *p, CcHeaderShared *h)
+{
+	return &p->list[cc_store_list_of(h->ns, cc_header_type(h))];
+}
+
+static void
+list_add(CcPartitionShared *p, CcHeaderShared *h)
+{
+	CcListShared *l = list_of(p, h);
+	uint32		c = cc_store_chunk_of(p, h);
+
+	h->prev = CC_NIL;
+	h->next = l->newest;
+	if (l->newest != CC_NIL)
+		cc_store_header(p, l->newest)->prev = c;
+	else
+		l->oldest = c;
+	l->newest = c;
+	l->count++;
+	l->chunks += chunks_of(h);
+}
+
+static void
+list_remove(CcPartitionShared *p, CcHeaderShared *h)
+{
+	CcListShared *l = list_of(p, h);
+
+	if (p->hand == cc_store_chunk_of(p, h))
+		p->hand = h->prev;
+	if (h->prev != CC_NIL)
+		cc_store_header(p, h->prev)->next = h->next;
+	else
+		l->newest = h->next;
+	if (h->next != CC_NIL)
+		cc_store_header(p, h->next)->prev = h->prev;
+	else
+		l->oldest = h->prev;
+	l->count--;
+	l->chunks -= chunks_of(h);
+}
+
+static uint32
+take_chunk(CcPartitionShared *p)
+{
+	uint32		c = p->free;
+
+	Assert(p->nfree > 0 && c != CC_NIL);
+	p->free = chunk_next(p, c);
+	p->nfree--;
+	return c;
+}
+
+static void
+free_chain(CcPartitionShared *p, uint32 c)
+{
+	while (c != CC_NIL)
+	{
+		uint32		next = chunk_next(p, c);
+
+		chunk_next(p, c) = p->free;
+		p->free = c;
+		p->nfree++;
+		c = next;
+	}
+}
+
+static void
+bucket_remove(CcPartitionShared *p, CcHeaderShared *h)
+{
+	uint32		c = cc_store_chunk_of(p, h);
+	uint32	   *link = &bucket_head(p, cc_store_bucket(p, h->hash));
+
+	while (*link != c)
+		link = &cc_store_header(p, *link)->next_in_bucket;
+	*link = h->next_in_bucket;
+}
+
+/* Cuts or lengthens the chain of h so that it holds payload bytes. */
+static void
+resize_chain(CcPartitionShared *p, CcHeaderShared *h, uint32 have, uint32 want)
+{
+	uint32	   *link = &h->next_chunk;
+	uint32		keep = Min(have, want);
+
+	for (uint32 i = 1; i < keep; i++)
+		link = &chunk_next(p, *link);
+	if (want < have)
+	{
+		free_chain(p, *link);
+		*link = CC_NIL;
+	}
+	for (uint32 i = have; i < want; i++)
+	{
+		uint32		c = take_chunk(p);
+
+		chunk_next(p, c) = CC_NIL;
+		*link = c;
+		link = &chunk_next(p, c);
+	}
+}
+
+CcHeaderShared *
+cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
+{
+	CcHeaderShared *h = old;
+	uint32		want = cc_store_chunks((Size) e->keylen + e->vallen);
+	bool		same_list = false;
+
+	Assert(cc_lock_held(&p->lock));
+	cc_store_begin(p);
+	if (h == NULL)
+	{
+		uint32		c = take_chunk(p);
+		uint32		b = cc_store_bucket(p, e->hash);
+
+		h = cc_store_header(p, c);
+		h->next_chunk = CC_NIL;
+		h->next_in_bucket = bucket_head(p, b);
+		bucket_head(p, b) = c;
+		h->visited = 0;
+		resize_chain(p, h, 1, want);
+	}
+	else
+	{
+		CcListShared *l = list_of(p, h);
+		uint32		have = chunks_of(h);
+
+		/* a value that is overwritten stays where it is in the queue */
+		same_list = cc_store_list_of(e->ns, e->type) == CC_LIST_VALUES &&
+			cc_header_type(h) != CC_STUB;
+		if (same_list)
+			l->chunks += want - have;
+		else
+			list_remove(p, h);
+		resize_chain(p, h, have, want);
+		h->visited = same_list;
+	}
+	h->hash = e->hash;
+	h->hlc = e->hlc;
+	h->at = e->at;
+	h->seq = e->seq;
+	h->expires = e->expires;
+	h->vallen = e->vallen;
+	h->keylen = e->keylen;
+	h->ns = e->ns;
+	h->origin = e->origin;
+	h->writer = e->writer;
+	h->at_node = e->at_node;
+	h->kind = e->type | e->flags << 4;
+	if (old == NULL)
+		walk_payload(p, h, 0, e->keylen, (char *) e->key, COPY_IN);
+	walk_payload(p, h, e->keylen, e->vallen, (char *) e->value, COPY_IN);
+	if (!same_list)
+		list_add(p, h);
+	cc_store_end(p);
+	return h;
+}
+
+void
+cc_store_remove(CcPartitionShared *p, CcHeaderShared *h)
+{
+	Assert(cc_lock_held(&p->lock));
+	cc_store_begin(p);
+	list_remove(p, h);
+	bucket_remove(p, h);
+	free_chain(p, cc_store_chunk_of(p, h));
+	cc_store_end(p);
+}
+
+void
+cc_store_make_stub(CcPartitionShared *p, CcHeaderShared *h)
+{
+	Assert(cc_lock_held(&p->lock) && cc_header_type(h) != CC_STUB);
+	cc_store_begin(p);
+	list_remove(p, h);
+	resize_chain(p, h, chunks_of(h), cc_store_chunks(h->keylen));
+	h->vallen = 0;
+	h->expires = 0;
+	h->kind = CC_STUB;
+	list_add(p, h);
+	cc_store_end(p);
+}

@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.h
+ *	  Entries in fixed shared memory: partitions, buckets, chunks.
+ *
+ * The segment is cut into self-contained partitions.  A partition holds whole
+ * slices of the key space and has one pool of fixed-size chunks.  An entry is
+ * a chain of chunks; the first begins with the entry's header and goes on
+ * with its key and value.  As everything comes from one pool of equal pieces,
+ * freeing always frees exactly what a put needs, whatever the mix of sizes.
+ *
+ * Buckets are in hash order, so that a run of buckets is a range of hashes,
+ * and the buckets of a slice are a run.
+ *
+ * Locking: everything in a partition is read under its lock in either mode
+ * and changed under it in exclusive mode, but for the visited byte of a
+ * header, which a reader sets under the shared lock: it is a hint, and a byte
+ * of its own.  Nothing here allocates, logs or throws.  A structural change
+ * stands between cc_store_begin and cc_store_end; a partition that is locked
+ * and found between the two was left half-changed by a bug, and is emptied
+ * (see cc_store_lock).
+ *
+ * May include: base/, state.h, floor.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_STORE_H
+#define CC_STORE_H
+
+#include "base/codec.h"
+#include "cache/floor.h"
+#include "cache/state.h"
+
+/*
+ * Bytes of a chunk.  Measured by test/bench/chunk (see src/README.md): 192 is
+ * three cache lines and holds an entry with up to 120 bytes of key and value
+ * in one piece.
+ */
+#ifndef CC_CHUNK_SIZE
+#define CC_CHUNK_SIZE	192
+#endif
+
+#define CC_NIL			UINT32_MAX	/* no chunk */
+#define CC_MAX_KEY		1024
+#define CC_MAX_PARTITIONS	CC_SLICES
+
+/* What an entry holds. */
+typedef enum CcType
+{
+	CC_STUB,					/* no value: a tombstone, expired or evicted */
+	CC_TEXT,
+	CC_JSONB,					/* as its text */
+	CC_BYTEA,
+	CC_COUNTER					/* see cache/counter.h */
+} CcType;
+
+#define CC_LAST_TYPE	CC_COUNTER
+
+/* An entry's flags */
+#define CC_F_TOMBSTONE	0x01	/* born as a stub, by a delete */
+#define CC_F_NULL		0x02	/* its value is NULL */
+#define CC_F_ALL		0x03
+
+/*
+ * The head of an entry, at the start of its first chunk.  All fields under
+ * the partition's lock.
+ */
+typedef struct CcHeaderShared
+{
+	uint32		next_chunk;
+	uint32		next_in_bucket;
+	uint32		prev;			/* in its list, towards the newest */
+	uint32		next;			/* in its list, towards the oldest */
+	uint64		hash;			/* first word of the key's hash */
+	uint64		hlc;			/* version: when the value was written ... */
+	uint64		at;				/* HLC of the last touch, or hlc */
+	uint64		seq;			/* dot: with origin, names the entry */
+	int64		expires;		/* ms since 1970; 0: never */
+	uint32		vallen;
+	uint16		keylen;
+	uint16		ns;
+	uint16		origin;
+	uint16		writer;			/* ... and by whom (an origin of that node) */
+	uint16		at_node;		/* an origin of the node that touched it */
+	uint8		kind;			/* CcType, and flags << 4 */
+	uint8		visited;		/* read since the hand passed (SIEVE) */
+} CcHeaderShared;
+
+#define CC_HEADER_SIZE		sizeof(CcHeaderShared)
+#define CC_FIRST_PAYLOAD	(CC_CHUNK_SIZE - CC_HEADER_SIZE)
+#define CC_NEXT_PAYLOAD		(CC_CHUNK_SIZE - sizeof(uint32))
+
+#define cc_header_type(h)	((CcType) ((h)->kind & 0x0f))
+#define cc_header_flags(h)	((h)->kind >> 4)
+
+/* A list of entries, newest first. */
+typedef struct CcListShared
+{
+	uint32		newest;
+	uint32		oldest;
+	uint32		count;
+	uint32		chunks;			/* of all its entries */
+} CcListShared;
+
+typedef enum CcList
+{
+	CC_LIST_VALUES,				/* SIEVE's queue */
+	CC_LIST_STUBS,				/* by the time they became stubs */
+	CC_LIST_SYSTEM,				/* of CC_NS_SYSTEM: never evicted */
+	CC_NLISTS
+} CcList;
+
+typedef struct CcPartitionShared
+{
+	CcLock		lock;
+	uint32		mutating;		/* between cc_store_begin and cc_store_end */
+	uint32		nbuckets;
+	uint32		nchunks;
+	uint32		nfree;
+	uint32		free;			/* first free chunk, linked by next_chunk */
+	uint32		hand;			/* SIEVE: where the next search begins */
+	CcListShared list[CC_NLISTS];
+
+	/* counted under the lock, summed by the views */
+	uint64		evictions;
+	uint64		expirations;
+	uint64		forgotten;		/* unstable stubs, by the bound */
+	uint64		resets;
+
+	uint32		sweep_bucket;	/* where the sweep goes on */
+
+	Size		buckets;		/* offset from the partition, uint32[] */
+	Size		chunks;			/* offset from the partition */
+} CcPartitionShared;
+
+typedef struct CcStoreShared
+{
+	uint32		npartitions;	/* a power of two, at most CC_SLICES */
+	int			shift;			/* partition = hash >> shift (64: one) */
+	Size		partition_size;
+	uint32		comparisons_out;	/* running full comparisons of ours; the
+									 * bound on stubs is doubled meanwhile.
+									 * Written by the replicator alone */
+	Size		first;			/* offset of the first partition */
+} CcStoreShared;
+
+/*
+ * An entry as a process handles it, outside shared memory or about to go
+ * there.  Key and value point into memory of the process.
+ */
+typedef struct CcEntry
+{
+	uint64		hash;
+	uint64		hlc;
+	uint64		at;
+	uint64		seq;
+	int64		expires;
+	const char *key;
+	const char *value;			/* vallen bytes; CC_STUB and NULL have none */
+	uint32		vallen;
+	uint16		keylen;
+	uint16		ns;
+	uint16		origin;
+	uint16		writer;
+	uint16		at_node;
+	uint8		type;			/* CcType */
+	uint8		flags;
+} CcEntry;
+
+/*
+ * npartitions for so much memory, so that the largest value of a small cache
+ * still fits in half a partition.
+ */
+extern uint32 cc_store_partitions_for(Size bytes);
+
+/* Formats bytes of fresh memory; makes it cc.store. */
+extern void cc_store_init(void *mem, Size bytes, uint32 npartitions);
+
+/* Bytes of key and value together of the largest entry that is taken. */
+extern Size cc_store_max_payload(void);
+
+/* Chunks for so many bytes of key and value. */
+extern uint32 cc_store_chunks(Size payload);
+
+extern CcPartitionShared *cc_store_partition(int i);
+#define cc_store_partition_index(hash) \
+	((int) (cc.store->shift == 64 ? 0 : (hash) >> cc.store->shift))
+#define cc_store_partition_of(hash) \
+	cc_store_partition(cc_store_partition_index(hash))
+
+/* The hash of a key of a namespace; fills both words. */
+extern void cc_store_hash(uint16 ns, const char *key, Size keylen, uint64 hash[2]);
+
+/*
+ * Locks a partition.  One that was left half-changed is emptied first: its F
+ * rises to the HLC and G to VV, so that nothing older comes back.
+ */
+extern void cc_store_lock(CcPartitionShared *p, bool exclusive);
+extern void cc_store_unlock(CcPartitionShared *p);
+
+/* All below: with the partition locked. */
+
+static inline CcHeaderShared *
+cc_store_header(CcPartitionShared *p, uint32 chunk)
+{
+	return (CcHeaderShared *) ((char *) p + p->chunks + (Size) chunk * CC_CHUNK_SIZE);
+}
+
+static inline uint32
+cc_store_chunk_of(CcPartitionShared *p, CcHeaderShared *h)
+{
+	return (uint32) (((char *) h - (char *) p - p->chunks) / CC_CHUNK_SIZE);
+}
+
+/* The bucket of a hash; grows with the hash. */
+extern uint32 cc_store_bucket(CcPartitionShared *p, uint64 hash);
+
+/* The lowest hash that falls into bucket b (b may be nbuckets). */
+extern uint64 cc_store_bucket_hash(int partition, uint32 b);
+
+/* First entry of a bucket, next one of it; NULL at the end. */
+extern CcHeaderShared *cc_store_first(CcPartitionShared *p, uint32 bucket);
+extern CcHeaderShared *cc_store_next(CcPartitionShared *p, CcHeaderShared *h);
+
+extern CcHeaderShared *cc_store_find(CcPartitionShared *p, uint64 hash,
+									 uint16 ns, const char *key, Size keylen);
+
+/* Whether the header's key is this one. */
+extern bool cc_store_key_equals(CcPartitionShared *p, CcHeaderShared *h,
+								const char *key, Size keylen);
+
+/* Copies key (keylen bytes), value (vallen bytes) out. */
+extern void cc_store_copy_key(CcPartitionShared *p, CcHeaderShared *h, char *to);
+extern void cc_store_copy_value(CcPartitionShared *p, CcHeaderShared *h, char *to);
+
+/* Everything but key and value. */
+extern void cc_store_describe(CcHeaderShared *h, CcEntry *e);
+
+/*
+ * Copies the whole entry: key and value go to buf, into room that is already
+ * reserved there.  False when there is too little; *need is then what is.
+ */
+extern bool cc_store_read(CcPartitionShared *p, CcHeaderShared *h, CcEntry *e,
+						  CcBuf *buf, Size *need);
+
+/* Exclusive lock from here on. */
+
+static inline void
+cc_store_begin(CcPartitionShared *p)
+{
+	p->mutating = 1;
+	pg_compiler_barrier();
+}
+
+static inline void
+cc_store_end(CcPartitionShared *p)
+{
+	pg_compiler_barrier();
+	p->mutating = 0;
+}
+
+/* Which list an entry belongs to. */
+extern CcList cc_store_list_of(uint16 ns, uint8 type);
+
+/*
+ * Puts e in place of old (NULL: there is none).  The caller has made sure
+ * that nfree plus old's chunks suffice.  Returns the new header.
+ */
+extern CcHeaderShared *cc_store_replace(CcPartitionShared *p, CcHeaderShared *old,
+										const CcEntry *e);
+
+/* Frees the entry. */
+extern void cc_store_remove(CcPartitionShared *p, CcHeaderShared *h);
+
+/* Takes the value away and keeps the rest: the entry becomes a stub. */
+extern void cc_store_make_stub(CcPartitionShared *p, CcHeaderShared *h);
+
+/* Empties the partition (see cc_store_lock). */
+extern void cc_store_reset(CcPartitionShared *p);
+
+#endif							/* CC_STORE_H */

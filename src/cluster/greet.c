@@ -1,0 +1,243 @@
+/*-------------------------------------------------------------------------
+ *
+ * greet.c
+ *	  See greet.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cluster/greet.h"
+
+#include "cache/cache.h"
+#include "cluster/membership.h"
+
+void
+cc_greet_init(CcGreeting *g)
+{
+	memset(g, 0, sizeof(*g));
+	cc_vv_init(&g->vv);
+}
+
+void
+cc_greet_free(CcGreeting *g)
+{
+	cc_vv_free(&g->vv);
+	if (g->clean != NULL)
+		cc_free(g->clean);
+	g->clean = NULL;
+}
+
+void
+cc_greet_put(CcEncoder *enc)
+{
+	cc_proto_put_intro(enc);
+	cc_proto_put_members(enc);
+	cc_proto_put_heartbeat(enc);
+}
+
+void
+cc_greet_put_status(CcEncoder *enc, CcStatus status, uint64 boot_known)
+{
+	cc_buf_reserve(&enc->buf, 18);
+	cc_buf_put_u8(&enc->buf, 'X');
+	cc_buf_put_u8(&enc->buf, status);
+	cc_buf_put_u64(&enc->buf, boot_known);
+	cc_buf_put_u64(&enc->buf, (uint64) cc_clock_ms());
+}
+
+bool
+cc_greet_get_status(CcDecoder *dec, CcGreeting *g)
+{
+	g->status = cc_read_u8(&dec->r);
+	g->boot_known = cc_read_u64(&dec->r);
+	g->wall_ms = (int64) cc_read_u64(&dec->r);
+	return !dec->r.bad;
+}
+
+/* One record of the first pass: what is not believed yet is only stepped over. */
+static bool
+read_record(CcDecoder *dec, CcGreeting *g, char type, bool *have_intro)
+{
+	CcEntry		e;
+
+	switch (type)
+	{
+		case 'I':
+			*have_intro = true;
+			return cc_proto_get_intro(dec, &g->intro);
+		case 'X':
+			return cc_greet_get_status(dec, g);
+		case 'V':
+			return cc_decode_vv(dec, &g->vv);
+		case 'E':
+			return cc_decode_entry(dec, &e);
+		case 'C':
+			if (g->clean == NULL)
+				g->clean = cc_alloc(CC_MAX_ORIGINS * sizeof(uint16));
+			g->have_clean = true;
+			return cc_proto_take_clean(dec, g->clean, CC_MAX_ORIGINS,
+									   &g->nclean, &g->clean_hash);
+		case 'K':
+			return cc_proto_take_third_hand(dec, false);
+		default:
+			return false;
+	}
+}
+
+CcStatus
+cc_greet_read(CcDecoder *dec, const CcMsgHead *head, CcGreeting *g)
+{
+	bool		have_intro = false;
+	CcPhase		phase = cc_state_phase();
+	char		type;
+
+	if (phase == CC_STARTING || phase == CC_LOADING || phase == CC_CLOSED)
+		return CC_REFUSED_NOT_READY;
+	while ((type = cc_decode_next(dec)) != 0)
+	{
+		if (!read_record(dec, g, type, &have_intro))
+			return CC_REFUSED_BAD;
+	}
+	if (dec->error != NULL)
+		return CC_REFUSED_BAD;
+	if (g->status != CC_OK)
+		return g->status;
+	if (!have_intro || head->boot == 0)
+		return CC_REFUSED_BAD;
+	if (cc_hlc_too_far(head->hlc, cc.state->max_skew_ms))
+		return CC_REFUSED_SKEW;
+	return CC_OK;
+}
+
+static bool
+is_removed(int slot)
+{
+	bool		removed;
+
+	cc_lock_shared(&cc.members->lock);
+	removed = cc.members->member[slot].removed;
+	cc_unlock(&cc.members->lock);
+	return removed;
+}
+
+CcStatus
+cc_greet_meet(const CcMsgHead *head, const CcGreeting *g, bool ordered)
+{
+	int			slot;
+	bool		same;
+	uint64		end;
+
+	if (cc_id_cmp(&head->node, &cc.state->id) == 0)
+		return head->boot == cc.state->boot ? CC_REFUSED_SELF :
+			CC_REFUSED_TWIN;
+	slot = cc_membership_find(&head->node);
+	if (slot >= 0 && is_removed(slot))
+		return CC_REFUSED_REMOVED;
+
+	same = cc_id_cmp(&g->intro.cluster, &cc.state->cluster_id) == 0 &&
+		!cc_id_is_zero(&g->intro.cluster);
+	if (slot < 0 && !ordered && !same)
+		return CC_REFUSED_STRANGER;
+	cc_hlc_observe(&cc.state->hlc, head->hlc);
+	if (!same && !cc_id_is_zero(&g->intro.cluster))
+		cc_membership_merge_cluster(&g->intro.cluster, g->intro.oldest);
+	if (slot < 0)
+	{
+		if (!cc_membership_meet(&head->node, g->intro.incarnation,
+								g->intro.joined, g->intro.name,
+								g->intro.address))
+			return CC_REFUSED_FULL;
+		/* PROTOCOL.md, members are entries: journalled before the answer */
+		end = cc_changelog_allocated();
+		if (end > 0)
+			cc_cache_wait_journal(end - 1, false);
+	}
+	return CC_OK;
+}
+
+/* 2^60 s is beyond any clock, and INF must not be taken for a boot. */
+static uint64
+above(uint64 known)
+{
+	uint64		wall = (uint64) (cc_clock_ms() / 1000);
+
+	return Max(wall, Min(known, UINT64CONST(1) << 60) + 1);
+}
+
+void
+cc_greet_outlive(uint64 boot_known)
+{
+	uint64		boot = above(boot_known);
+
+	if (!cc_rule(new_origin))
+		return;
+	cc_lock_exclusive(&cc.state->lock);
+	if (boot > cc.state->boot)
+		cc.state->boot = boot;
+	cc_unlock(&cc.state->lock);
+	(void) cc_cache_new_origin(Max(boot, cc.state->incarnation + 1));
+	cc_membership_announce(NULL, NULL);
+	cc_wake_writer();
+}
+
+void
+cc_greet_learn(const CcMsgHead *head, const CcGreeting *g)
+{
+	uint16		self = cc_state_self();
+	uint64		theirs = cc_vv_get(&g->vv, self);
+
+	(void) cc_changelog_published();
+	if (theirs > cc_state_vv(self))
+		cc_greet_outlive(cc.state->boot);
+	cc_membership_learn(&head->node, head->boot, &g->vv,
+						g->have_clean ? g->clean : NULL, g->nclean,
+						g->clean_hash);
+}
+
+/* A member entry of the handshake: taken as any entry, only sooner. */
+static void
+take_member(const CcMsgHead *head, const CcEntry *e)
+{
+	CcChange	c = {.op = CC_OP_TAKE};
+	CcOutcome	o;
+
+	if (e->ns != CC_NS_SYSTEM || e->at > head->hlc || e->hlc > e->at ||
+		e->seq == 0)
+		return;
+	c.ns = e->ns;
+	c.key = e->key;
+	c.keylen = e->keylen;
+	c.entry = e;
+	(void) cc_cache_change(&c, &o);
+}
+
+void
+cc_greet_take(const void *data, Size len)
+{
+	CcDecoder	dec;
+	CcMsgHead	head;
+	CcGreeting	g;
+	bool		ok;
+	char		type;
+
+	cc_decoder_init(&dec, data, len);
+	cc_greet_init(&g);
+	ok = cc_proto_head(&dec, &head) == CC_OK;
+	while (ok && (type = cc_decode_next(&dec)) != 0)
+	{
+		CcEntry		e;
+		bool		have_intro;
+
+		if (type == 'E')
+		{
+			ok = cc_decode_entry(&dec, &e);
+			if (ok)
+				take_member(&head, &e);
+		}
+		else if (type == 'K')
+			ok = cc_proto_take_third_hand(&dec, true);
+		else
+			ok = read_record(&dec, &g, type, &have_intro);
+	}
+	cc_greet_free(&g);
+	cc_decoder_free(&dec);
+}

@@ -1,0 +1,519 @@
+/*-------------------------------------------------------------------------
+ *
+ * links.c
+ *	  Whom this node calls, and the replicator's regular duties.
+ *
+ * The list of links is made anew at every round of duties from the seeds and
+ * the table of members; what is still wanted keeps its connection.
+ *
+ *	- A link to a member is held back while another link has a session with
+ *	  that node.  A seed's is not: it finds out by itself (peer.h) and looks
+ *	  again now and then, since the address may come to lead elsewhere.
+ *	- A removed node has no links, and nobody calls it.
+ *
+ * Duties come once per heartbeat interval; once a second when there is nobody
+ * to call.
+ *
+ * Locking: see links.h.
+ *
+ * May include: base/, cache/, cluster/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cluster/links.h"
+
+#include "base/guc.h"
+#include "cache/changelog.h"
+#include "cluster/detector.h"
+#include "cluster/membership.h"
+#include "cluster/peer.h"
+#include "cluster/replicate.h"
+
+#define MAX_LINKS		(2 * CC_MAX_MEMBERS)
+#define CONNINFO_LEN	1024
+
+/* Between rounds of duties, in ms: while loading, and when alone */
+#define LOADING_ROUND	20
+#define ALONE_ROUND		1000
+
+/* What a removed member's address is tried again after, in ms */
+#define RETRY_REMOVED	5000
+
+typedef struct Link
+{
+	CcPeer	   *peer;
+	bool		seed;
+	bool		wanted;
+	char	   *conninfo;
+	CcNodeId	member;			/* unless a seed */
+} Link;
+
+/* What a round of duties has copied of the table of members. */
+typedef struct Member
+{
+	CcNodeId	id;
+	bool		removed;
+	bool		self;
+	char		address[CC_ADDRESS_LEN];
+} Member;
+
+static Link links[MAX_LINKS];
+static int	nlinks = 0;
+static Member members[CC_MAX_MEMBERS];
+static int	nmembers = 0;
+
+static bool loaded;				/* the files were, and we are announced */
+static bool removed;			/* we were, for good */
+static bool bad_seeds_told;
+static int64 began;
+static int64 next_round;
+static uint64 seen_changes;		/* of cc_peer_changes */
+static uint64 seen_position;	/* the published end when */
+static uint32 seen_seeds;		/* we last looked, and version of seeds */
+static CcNodeId announced_id;
+static uint64 announced_incarnation;
+
+/* ------------------------------------------------------------------------
+ * The list of links
+ * ------------------------------------------------------------------------
+ */
+
+static void
+drop_link(int i)
+{
+	cc_peer_free(links[i].peer);
+	cc_free(links[i].conninfo);
+	links[i] = links[--nlinks];
+}
+
+/*
+ * The link with that conninfo (a seed) or to that member, made if it is not
+ * there.  Returns false when the conninfo can't be used.
+ */
+static bool
+want_link(const char *conninfo, const CcNodeId *member)
+{
+	Link	   *l;
+
+	for (int i = 0; i < nlinks; i++)
+	{
+		l = &links[i];
+		if (l->seed == (member == NULL) &&
+			strcmp(l->conninfo, conninfo) == 0 &&
+			(member == NULL || cc_id_cmp(&l->member, member) == 0))
+		{
+			l->wanted = true;
+			return true;
+		}
+	}
+	if (nlinks == MAX_LINKS)
+		return false;
+	l = &links[nlinks];
+	l->peer = cc_peer_create(conninfo, member == NULL, member);
+	if (l->peer == NULL)
+		return false;
+	l->seed = member == NULL;
+	l->wanted = true;
+	if (member != NULL)
+		l->member = *member;
+	l->conninfo = cc_alloc(strlen(conninfo) + 1);
+	strcpy(l->conninfo, conninfo);
+	nlinks++;
+	return true;
+}
+
+/*
+ * Length of the first seed of a list.  A semicolon inside a value in quotes
+ * separates nothing.
+ */
+static Size
+seed_length(const char *list)
+{
+	bool		quoted = false;
+	const char *c;
+
+	for (c = list; *c != '\0' && (quoted || *c != ';'); c++)
+	{
+		if (quoted && *c == '\\' && c[1] != '\0')
+			c++;
+		else if (*c == '\'' && (quoted || (c > list && c[-1] == '=')))
+			quoted = !quoted;
+	}
+	return c - list;
+}
+
+/* Links for all seeds of a list; what names none is told once. */
+static void
+want_seeds(const char *list, const char *whence)
+{
+	for (int n = 1; *list != '\0'; n++)
+	{
+		char		conninfo[CONNINFO_LEN];
+		Size		len = seed_length(list);
+		const char *from = list + strspn(list, " \t\r\n");
+		const char *end = list + len;
+		bool		ok = true;
+
+		list = *end == ';' ? end + 1 : end;
+		if (from >= end)
+			continue;
+		if (end - from < CONNINFO_LEN)
+		{
+			memcpy(conninfo, from, end - from);
+			conninfo[end - from] = '\0';
+			ok = want_link(conninfo, NULL);
+		}
+		if ((!ok || end - from >= CONNINFO_LEN) && !bad_seeds_told)
+		{
+			/* not the text: it may hold a password */
+			cc_log(CC_WARN, "seed %d of %s is not a valid connection string, or one too many, and is not used",
+				   n, whence);
+			bad_seeds_told = true;
+		}
+	}
+}
+
+static void
+copy_members(void)
+{
+	CcMembersShared *ms = cc.members;
+
+	nmembers = 0;
+	removed = false;
+	cc_lock_shared(&ms->lock);
+	for (uint32 i = 0; i < CC_MAX_MEMBERS; i++)
+	{
+		const CcMemberShared *m = &ms->member[i];
+		Member	   *copy = &members[nmembers];
+
+		if (!m->used)
+			continue;
+		copy->id = m->id;
+		copy->removed = m->removed;
+		copy->self = m->self;
+		strlcpy(copy->address, m->address, CC_ADDRESS_LEN);
+		nmembers++;
+		if (m->self && m->removed)
+			removed = true;
+	}
+	cc_unlock(&ms->lock);
+}
+
+static bool
+is_removed(const CcNodeId *id)
+{
+	for (int i = 0; i < nmembers; i++)
+	{
+		if (cc_id_cmp(&members[i].id, id) == 0)
+			return members[i].removed;
+	}
+	return false;
+}
+
+static void
+refresh_links(int64 now)
+{
+	static char seeds[CC_SEEDS_LEN];
+
+	for (int i = 0; i < nlinks; i++)
+		links[i].wanted = false;
+	if (!removed)
+	{
+		want_seeds(cc_peers, "cachecluster.peers");
+		cc_lock_shared(&cc.state->lock);
+		strlcpy(seeds, cc.state->seeds, CC_SEEDS_LEN);
+		cc_unlock(&cc.state->lock);
+		want_seeds(seeds, "cache_join");
+		for (int i = 0; i < nmembers; i++)
+		{
+			if (!members[i].self && !members[i].removed &&
+				members[i].address[0] != '\0')
+				want_link(members[i].address, &members[i].id);
+		}
+	}
+	for (int i = nlinks - 1; i >= 0; i--)
+	{
+		CcNodeId	id;
+
+		if (!links[i].wanted)
+			drop_link(i);
+		else if (cc_peer_sender(links[i].peer) != NULL &&
+				 cc_peer_id(links[i].peer, &id) && is_removed(&id))
+			cc_peer_reset(links[i].peer, now, RETRY_REMOVED);
+	}
+}
+
+/* The link that has the session with a node, or NULL. */
+static Link *
+session_with(const CcNodeId *id)
+{
+	for (int i = 0; i < nlinks; i++)
+	{
+		CcNodeId	peer;
+
+		if (cc_peer_sender(links[i].peer) != NULL &&
+			cc_peer_id(links[i].peer, &peer) && cc_id_cmp(&peer, id) == 0)
+			return &links[i];
+	}
+	return NULL;
+}
+
+/* Never two connections to one node. */
+static void
+hold_links(int64 now)
+{
+	for (int i = 0; i < nlinks; i++)
+	{
+		const Link *session;
+
+		if (links[i].seed)
+			continue;
+		session = session_with(&links[i].member);
+		cc_peer_set_held(links[i].peer, now,
+						 session != NULL && session != &links[i]);
+	}
+	seen_changes = cc_peer_changes();
+}
+
+/* Seeds that are not ourselves. */
+static bool
+have_seeds(void)
+{
+	for (int i = 0; i < nlinks; i++)
+	{
+		if (links[i].seed && !cc_peer_is_self(links[i].peer))
+			return true;
+	}
+	return false;
+}
+
+static bool
+have_others(void)
+{
+	for (int i = 0; i < nmembers; i++)
+	{
+		if (!members[i].self && !members[i].removed)
+			return true;
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------------
+ * Duties
+ * ------------------------------------------------------------------------
+ */
+
+/* Our member entry says who we are; written again when that has changed. */
+static void
+announce(void)
+{
+	char		name[CC_NAME_LEN];
+	char		wanted[CONNINFO_LEN];
+	char		address[CC_ADDRESS_LEN];
+	CcNodeId	id;
+	uint64		incarnation;
+
+	cc_lock_shared(&cc.state->lock);
+	id = cc.state->id;
+	incarnation = cc.state->incarnation;
+	cc_unlock(&cc.state->lock);
+	if (loaded && cc_id_cmp(&id, &announced_id) == 0 &&
+		incarnation == announced_incarnation)
+		return;
+
+	cc_guc_address(wanted, sizeof(wanted));
+	if (!cc_peer_address(wanted, address, sizeof(address)))
+		cc_log(CC_WARN, "cachecluster.advertise names no host; members learn no address of this node");
+	cc_membership_announce(cc_guc_node_name(name, sizeof(name)), address);
+	announced_id = id;
+	announced_incarnation = incarnation;
+}
+
+static CcLinkState
+link_state(CcSender *s)
+{
+	switch (cc_sender_phase(s))
+	{
+		case CC_SEND_HELLO:
+			return CC_PEER_CONNECTING;
+		case CC_SEND_SCAN:
+		case CC_SEND_FULL:
+		case CC_SEND_FLOOR:
+			return CC_PEER_SYNCING;
+		default:
+			return CC_PEER_STREAMING;
+	}
+}
+
+/* What the views show of a member; the caller holds members->lock. */
+static void
+show_link(CcMemberShared *m, CcSender *s, const CcPeerStats *stats)
+{
+	m->bytes_sent += stats->bytes_sent;
+	m->reconnects += stats->sessions;
+	if (s == NULL)
+		return;
+	m->state = link_state(s);
+	m->rtt_ms = stats->rtt_ms;
+	if (stats->skew_known)
+		m->clock_skew_ms = stats->skew_ms;
+}
+
+static void
+show_members(int64 now)
+{
+	CcMembersShared *ms = cc.members;
+	int64		wall = cc_clock_ms();
+
+	for (int i = 0; i < nlinks; i++)
+	{
+		CcPeerStats stats;
+		CcNodeId	id;
+		int			slot;
+
+		if (!cc_peer_id(links[i].peer, &id))
+			continue;
+		slot = cc_membership_find(&id);
+		if (slot < 0)
+			continue;
+		cc_peer_take_stats(links[i].peer, &stats);
+		cc_lock_exclusive(&ms->lock);
+		show_link(&ms->member[slot], cc_peer_sender(links[i].peer), &stats);
+		cc_unlock(&ms->lock);
+	}
+
+	cc_lock_exclusive(&ms->lock);
+	for (int i = 0; i < CC_MAX_MEMBERS; i++)
+	{
+		CcMemberShared *m = &ms->member[i];
+		uint64		heard;
+
+		if (!m->used || m->self)
+			continue;
+		heard = pg_atomic_read_u64(&m->last_heard);
+		if (heard != 0)
+			m->last_heard_wall = wall - (now - (int64) heard);
+		if (m->state != CC_PEER_DOWN && session_with(&m->id) == NULL)
+			m->state = CC_PEER_CONNECTING;
+	}
+	cc_unlock(&ms->lock);
+}
+
+static void
+found_cluster(int64 now)
+{
+	CcNodeId	cluster;
+
+	cc_lock_shared(&cc.state->lock);
+	cluster = cc.state->cluster_id;
+	cc_unlock(&cc.state->lock);
+	if (cc_id_is_zero(&cluster) &&
+		((!have_seeds() && !have_others()) ||
+		 now - began >= cc_startup_timeout))
+		cc_membership_found();
+}
+
+/* Returns the time until the next round. */
+static int64
+do_duties(int64 now)
+{
+	if (cc_state_phase() <= CC_LOADING)
+		return LOADING_ROUND;
+	copy_members();
+	if (!removed)
+		announce();
+	loaded = true;
+	seen_seeds = pg_atomic_read_u32(&cc.state->seeds_version);
+	refresh_links(now);
+	hold_links(now);
+	if (!removed)
+		found_cluster(now);
+	cc_membership_maintain();
+	cc_detector_check(now, cc_peer_timeout);
+	show_members(now);
+	cc_detector_phase(now, began, cc_startup_timeout, have_seeds());
+	return nlinks > 0 ? cc_heartbeat_interval :
+		Max(cc_heartbeat_interval, ALONE_ROUND);
+}
+
+/* ------------------------------------------------------------------------
+ * Turns of the loop
+ * ------------------------------------------------------------------------
+ */
+
+static bool
+configure(void)
+{
+	char		name[CC_NAME_LEN];
+	CcSenderOptions opt = {
+		.heartbeat_ms = cc_heartbeat_interval,
+		.peer_timeout_ms = cc_peer_timeout,
+		.batch_bytes = CC_BATCH_BYTES
+	};
+
+	bad_seeds_told = false;
+	return cc_peer_configure(&opt, cc_peer_conninfo,
+							 cc_guc_node_name(name, sizeof(name)));
+}
+
+void
+cc_links_init(int64 now)
+{
+	began = now;
+	next_round = now;
+	configure();
+}
+
+void
+cc_links_reload(int64 now)
+{
+	if (configure())
+	{
+		for (int i = 0; i < nlinks; i++)
+			cc_peer_reset(links[i].peer, now, 0);
+	}
+	next_round = now;
+}
+
+void
+cc_links_step(int64 now)
+{
+	if (now >= next_round ||
+		seen_seeds != pg_atomic_read_u32(&cc.state->seeds_version))
+		next_round = now + do_duties(now);
+	if (!loaded)
+		return;
+
+	/* before the peers look, so that what comes after is seen as pending */
+	seen_position = cc_changelog_published();
+	for (int i = 0; i < nlinks; i++)
+		cc_peer_step(links[i].peer, now);
+	if (seen_changes != cc_peer_changes())
+		hold_links(now);
+}
+
+int64
+cc_links_due(void)
+{
+	int64		due = next_round;
+
+	for (int i = 0; i < nlinks; i++)
+		due = Min(due, cc_peer_due(links[i].peer));
+	return due;
+}
+
+bool
+cc_links_pending(void)
+{
+	if (!loaded)
+		return false;
+	return seen_position != cc_changelog_published() ||
+		seen_seeds != pg_atomic_read_u32(&cc.state->seeds_version);
+}
+
+void
+cc_links_end(void)
+{
+	while (nlinks > 0)
+		drop_link(nlinks - 1);
+}

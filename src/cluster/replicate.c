@@ -1,0 +1,681 @@
+/*-------------------------------------------------------------------------
+ *
+ * replicate.c
+ *	  See replicate.h.
+ *
+ * What a batch holds is made in scan.c (walks of the store) and here (passes
+ * over the change log, raises, heartbeats).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cluster/replicate.h"
+
+#include "cache/cache.h"
+#include "cluster/detector.h"
+#include "cluster/greet.h"
+#include "cluster/sender.h"
+
+/* Heartbeats during which a peer lags for third origins without moving */
+#define RELAY_HEARTBEATS	3
+
+/* With so many batches under way a new pass waits, to fill its batches */
+#define BUSY_BATCHES		2
+
+/* Replies that bring nothing new do not end the wait for a relay */
+#define NEVER				PG_INT64_MAX
+
+CcSender *
+cc_sender_create(const CcSenderOptions *opt, bool seed)
+{
+	CcSender   *s = cc_alloc(sizeof(CcSender));
+
+	memset(s, 0, sizeof(*s));
+	s->opt = *opt;
+	s->seed = seed;
+	s->slot = -1;
+	s->phase = CC_SEND_HELLO;
+	s->relay_at = NEVER;
+	cc_encoder_init(&s->out);
+	cc_buf_init(&s->digest);
+	cc_vv_init(&s->hs);
+	cc_vv_init(&s->v);
+	cc_vv_init(&s->lag);
+	cc_vv_init(&s->tmp);
+	return s;
+}
+
+void
+cc_sender_free(CcSender *s)
+{
+	cc_scan_leave(s);
+	cc_encoder_free(&s->out);
+	cc_buf_free(&s->digest);
+	cc_vv_free(&s->hs);
+	cc_vv_free(&s->v);
+	cc_vv_free(&s->lag);
+	cc_vv_free(&s->tmp);
+	cc_free(s);
+}
+
+void
+cc_sender_set_options(CcSender *s, const CcSenderOptions *opt)
+{
+	s->opt = *opt;
+}
+
+CcSendPhase
+cc_sender_phase(CcSender *s)
+{
+	return s->phase;
+}
+
+bool
+cc_sender_peer(CcSender *s, CcNodeId *id)
+{
+	if (s->slot < 0)
+		return false;
+	*id = s->peer;
+	return true;
+}
+
+int64
+cc_sender_retry_ms(CcStatus status)
+{
+	switch (status)
+	{
+		case CC_OK:
+		case CC_REFUSED_BUSY:
+		case CC_REFUSED_FENCED:
+		case CC_REFUSED_NOT_READY:
+			return 250;
+		default:
+			return 5000;
+	}
+}
+
+/* A message goes out: notes its size for the window. */
+static void
+count_out(CcSender *s, int64 now, uint64 entries)
+{
+	int			slot = (s->first_out + s->nout) % CC_MAX_IN_FLIGHT;
+
+	Assert(s->nout < CC_MAX_IN_FLIGHT);
+	s->out_size[slot] = s->out.buf.len;
+	s->out_at[slot] = now;
+	s->nout++;
+	s->in_flight += s->out.buf.len;
+	if (s->nout == 1)
+		s->waiting_since = now;
+	s->entries_sent += entries;
+	s->bytes_sent += s->out.buf.len;
+}
+
+void
+cc_sender_hello(CcSender *s, int64 now, const char **data, Size *len)
+{
+	uint8		flags = s->seed ? CC_MSG_F_SEED : 0;
+
+	cc_lock_exclusive(&cc.members->lock);
+	s->session = ++cc.members->next_session;
+	cc_unlock(&cc.members->lock);
+	s->boot = cc.state->boot;
+	(void) cc_changelog_published();
+	cc_proto_begin(&s->out, CC_MSG_HELLO, flags, s->session);
+	cc_greet_put(&s->out);
+	cc_proto_finish(&s->out, flags);
+	count_out(s, now, 0);
+	*data = s->out.buf.data;
+	*len = s->out.buf.len;
+}
+
+/* The session's view of the peer in the members table. */
+static void
+publish(CcSender *s, int64 now)
+{
+	CcMemberShared *m;
+	uint64		own = cc_state_vv(cc_state_self());
+
+	cc_lock_exclusive(&cc.members->lock);
+	m = &cc.members->member[s->slot];
+	m->state = s->phase == CC_SEND_SCAN || s->phase == CC_SEND_FULL ||
+		s->phase == CC_SEND_FLOOR ? CC_PEER_SYNCING : CC_PEER_STREAMING;
+	m->rtt_ms = s->rtt_ms;
+	m->clock_skew_ms = s->skew_ms;
+	m->sent_seq = s->sent_seq;
+	m->acked_seq = cc_vv_get(&s->hs, cc_state_self());
+	if (m->acked_seq >= own)
+		m->acked_at = cc_clock_ms();
+	m->entries_sent += s->entries_sent;
+	m->bytes_sent += s->bytes_sent;
+	m->last_error[0] = '\0';
+	cc_unlock(&cc.members->lock);
+	s->entries_sent = s->bytes_sent = 0;
+	s->published_at = now;
+}
+
+/* PROTOCOL.md, handshake: where streaming begins, or what comes before it. */
+static void
+begin_streaming(CcSender *s)
+{
+	uint16		self = cc_state_self();
+	uint64		have = cc_vv_get(&s->hs, self);
+
+	s->pos = have + 1;
+	s->pos_all = 0;
+	if (s->want_full || !cc_scan_covers_g(s))
+		cc_scan_begin(s, true);
+	else if (have < cc_state_vv(self) && !cc_changelog_holds(s->pos))
+		cc_scan_begin(s, false);
+	else
+	{
+		s->pos = Max(s->pos, cc.log->first);
+		s->phase = CC_SEND_IDLE;
+	}
+}
+
+static CcStatus
+hello_reply(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head,
+			const void *data, Size len)
+{
+	CcGreeting	g;
+	CcStatus	status;
+	int			slot;
+	bool		known;
+
+	cc_greet_init(&g);
+	status = head->type != CC_MSG_HELLO_REPLY || head->session != s->session ?
+		CC_REFUSED_BAD : cc_greet_read(dec, head, &g);
+	if (status == CC_REFUSED_FENCED)
+	{
+		/* PROTOCOL.md, ahead of myself: a life of ours that we don't know */
+		if (g.boot_known > cc.state->boot)
+			cc_greet_outlive(g.boot_known);
+	}
+	if (status == CC_REFUSED_REMOVED)
+		cc_membership_cast_out();
+	if (status == CC_OK)
+		status = cc_greet_meet(head, &g, s->seed);
+	if (status == CC_OK)
+	{
+		slot = cc_membership_find(&head->node);
+		if (slot < 0)
+			status = CC_REFUSED_FULL;
+		else
+		{
+			/* word of an older boot is late */
+			cc_lock_shared(&cc.members->lock);
+			known = cc.members->member[slot].boot <= head->boot;
+			cc_unlock(&cc.members->lock);
+			if (!known)
+				status = CC_REFUSED_FENCED;
+		}
+	}
+	if (status == CC_OK)
+	{
+		s->slot = slot;
+		s->peer = head->node;
+		s->peer_boot = head->boot;
+		s->want_full = (head->flags & CC_MSG_F_WANT_FULL) != 0;
+		cc_vv_copy(&s->hs, &g.vv);
+		cc_greet_learn(head, &g);
+		cc_greet_take(data, len);
+		s->skew_ms = g.wall_ms - cc_clock_ms();
+		s->next_heartbeat = now;
+		cc_detector_heard(slot, now);
+		begin_streaming(s);
+		publish(s, now);
+	}
+	cc_greet_free(&g);
+	return status;
+}
+
+/*
+ * PROTOCOL.md, relay: whether the peer lags behind us for a third origin, and
+ * whether it has moved since we looked last.
+ */
+static bool
+lags(CcSender *s, bool *moved)
+{
+	uint16		self = cc_state_self();
+	bool		lag = false;
+
+	*moved = false;
+	for (int o = 0; o < cc_state_norigins(); o++)
+	{
+		uint64		have = cc_vv_get(&s->hs, o);
+
+		if (o == self || have >= cc_state_vv(o))
+			continue;
+		lag = true;
+		if (have > cc_vv_get(&s->lag, o))
+			*moved = true;
+	}
+	return lag;
+}
+
+static void
+look_for_lag(CcSender *s, int64 now)
+{
+	bool		moved;
+
+	if (!lags(s, &moved) || moved)
+	{
+		s->lag_count = 0;
+		s->relay_at = NEVER;
+	}
+	else if (++s->lag_count >= RELAY_HEARTBEATS && s->relay_at == NEVER)
+		s->relay_at = now + cc_random_below((uint32) (4 * s->opt.heartbeat_ms));
+	cc_vv_copy(&s->lag, &s->hs);
+}
+
+static bool
+take_ack_record(CcSender *s, CcDecoder *dec, CcGreeting *g, char type)
+{
+	switch (type)
+	{
+		case 'X':
+			return cc_greet_get_status(dec, g);
+		case 'V':
+			return cc_decode_vv(dec, &g->vv);
+		case 'C':
+			if (g->clean == NULL)
+				g->clean = cc_alloc(CC_MAX_ORIGINS * sizeof(uint16));
+			g->have_clean = true;
+			return cc_proto_take_clean(dec, g->clean, CC_MAX_ORIGINS,
+									   &g->nclean, &g->clean_hash);
+		case 'K':
+			return cc_proto_take_third_hand(dec, s->slot >= 0);
+		default:
+			return false;
+	}
+}
+
+static CcStatus
+ack(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head)
+{
+	CcGreeting	g;
+	CcStatus	status = CC_OK;
+	char		type;
+
+	if (head->type != CC_MSG_ACK || head->session != s->session)
+		return CC_REFUSED_BAD;
+	if (cc_id_cmp(&head->node, &s->peer) != 0 || head->boot != s->peer_boot)
+		return CC_REFUSED_FENCED;
+	if (cc_hlc_too_far(head->hlc, cc.state->max_skew_ms))
+		return CC_REFUSED_SKEW;
+	cc_greet_init(&g);
+	while (status == CC_OK && (type = cc_decode_next(dec)) != 0)
+	{
+		if (!take_ack_record(s, dec, &g, type))
+			status = CC_REFUSED_BAD;
+	}
+	if (dec->error != NULL)
+		status = CC_REFUSED_BAD;
+	if (status == CC_OK)
+		status = g.status;
+	if (status == CC_REFUSED_REMOVED)
+		cc_membership_cast_out();
+	if (status == CC_REFUSED_BUSY && !cc_rule(busy_ends))
+		status = CC_OK;
+	else if (status == CC_OK)
+	{
+		cc_hlc_observe(&cc.state->hlc, head->hlc);
+		cc_vv_join(&s->hs, &g.vv);
+		cc_membership_learn(&s->peer, s->peer_boot, &g.vv,
+							g.have_clean ? g.clean : NULL, g.nclean,
+							g.clean_hash);
+		s->skew_ms = g.wall_ms - cc_clock_ms();
+		cc_detector_heard(s->slot, now);
+		if ((head->flags & CC_MSG_F_HEARTBEAT) != 0)
+		{
+			pg_atomic_fetch_add_u64(&cc.members->member[s->slot].heartbeats, 1);
+			look_for_lag(s, now);
+			publish(s, now);
+		}
+	}
+	cc_greet_free(&g);
+	return status;
+}
+
+/* The oldest message under way was answered: window and round trip. */
+static bool
+count_in(CcSender *s, int64 now)
+{
+	double		rtt;
+
+	if (s->nout == 0)
+		return false;
+	rtt = (double) (now - s->out_at[s->first_out]);
+	s->rtt_ms = s->rtt_ms == 0 ? rtt : s->rtt_ms * 0.8 + rtt * 0.2;
+	s->in_flight -= s->out_size[s->first_out];
+	s->acked_now += s->out_size[s->first_out];
+	s->first_out = (s->first_out + 1) % CC_MAX_IN_FLIGHT;
+	s->nout--;
+	s->waiting_since = now;
+	if (now - s->interval_began >= s->opt.heartbeat_ms)
+	{
+		s->acked_before = s->acked_now;
+		s->acked_now = 0;
+		s->interval_began = now;
+	}
+	return true;
+}
+
+CcStatus
+cc_sender_reply(CcSender *s, int64 now, const void *data, Size len)
+{
+	CcDecoder	dec;
+	CcMsgHead	head;
+	CcStatus	status;
+
+	if (!count_in(s, now))
+		return CC_REFUSED_BAD;
+	cc_decoder_init(&dec, data, len);
+	status = cc_proto_head(&dec, &head);
+	if (status == CC_OK)
+		status = s->phase == CC_SEND_HELLO ?
+			hello_reply(s, now, &dec, &head, data, len) :
+			ack(s, now, &dec, &head);
+	cc_decoder_free(&dec);
+	return status;
+}
+
+bool
+cc_sender_timed_out(CcSender *s, int64 now)
+{
+	return s->nout > 0 && now - s->waiting_since > s->opt.peer_timeout_ms;
+}
+
+/*
+ * Bytes in flight are bounded by what the peer acknowledged in the last
+ * heartbeat interval; one batch may always be.
+ */
+static bool
+window_open(CcSender *s)
+{
+	Size		window = Max(s->acked_before, s->acked_now);
+
+	window = Max(window, 4 * s->opt.batch_bytes);
+	return s->nout < CC_MAX_IN_FLIGHT - 2 &&
+		(s->nout == 0 || s->in_flight < window);
+}
+
+/*
+ * PROTOCOL.md, horizon first: adds the horizons that the peer has not seen,
+ * and then the raise.
+ */
+void
+cc_sender_put_raise(CcSender *s, const CcVV *raise)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (uint32 ns = 0; ns < n && cc_rule(horizon_first); ns++)
+	{
+		char		key[CC_SYSTEM_KEY_MAX];
+		uint16		keylen;
+		CcEntry		e;
+		CcBuf		buf;
+
+		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0)
+			continue;
+		cc_buf_init(&buf);
+		keylen = cc_cache_horizon_key((uint16) ns, key);
+		if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, &buf) &&
+			cc_vv_get(&s->hs, e.origin) < e.seq)
+		{
+			cc_encode_entry(&s->out, &e);
+			s->entries_sent++;
+		}
+		cc_buf_free(&buf);
+	}
+	cc_encode_vv(&s->out, 'R', raise);
+}
+
+/* Whether the entry, as it is now, goes out at position pos of the pass. */
+static bool
+goes_out(CcSender *s, const CcHeaderShared *h, const CcChangeRef *ref)
+{
+	if (cc_vv_get(&s->hs, h->origin) >= h->seq)
+		return false;
+	if (h->origin == ref->origin && h->seq == ref->seq)
+		return true;
+	if (!cc_rule(pass))
+		return false;
+	/* replaced, and what replaced it comes later in this same pass */
+	return !(h->origin == cc_state_self() && h->seq > ref->pos &&
+			 h->seq < s->end);
+}
+
+/* Adds the entries of one position; false when the room does not suffice. */
+static bool
+put_position(CcSender *s, const CcChangeRef *ref, Size *need, uint64 *entries)
+{
+	CcPartitionShared *p = cc_store_partition_of(ref->hash);
+	CcHeaderShared *h;
+	bool		fits = true;
+
+	cc_store_lock(p, false);
+	for (h = cc_store_first(p, cc_store_bucket(p, ref->hash));
+		 h != NULL && fits; h = cc_store_next(p, h))
+	{
+		if (h->hash != ref->hash || !goes_out(s, h, ref))
+			continue;
+		fits = cc_encode_stored(&s->out, p, h, need);
+		*entries += fits;
+	}
+	cc_store_unlock(p);
+	return fits;
+}
+
+/*
+ * PROTOCOL.md, pass: as much of [p, end) as fits into a batch.  False when
+ * the ring no longer holds it.
+ */
+static bool
+put_pass(CcSender *s, uint64 *entries)
+{
+	uint16		self = cc_state_self();
+	bool		relay = s->phase == CC_SEND_RELAY;
+
+	cc_buf_reserve(&s->out.buf, 2 * s->opt.batch_bytes);
+	while (s->p < s->end && s->out.buf.len < s->opt.batch_bytes)
+	{
+		CcChangeRef ref;
+		Size		need;
+
+		if (!cc_changelog_read(s->p, &ref))
+			return false;
+		if (relay || (ref.own && ref.origin == self))
+		{
+			if (!put_position(s, &ref, &need, entries))
+			{
+				if (*entries > 0)
+					return true;	/* it begins the next batch */
+				cc_buf_reserve(&s->out.buf, need);
+				continue;
+			}
+			if (!relay && ref.seq == ref.pos)
+				s->last_own = ref.pos;
+		}
+		s->p++;
+	}
+	return true;
+}
+
+/* The raise that ends a pass, or none. */
+static void
+end_pass(CcSender *s)
+{
+	cc_vv_clear(&s->tmp);
+	if (s->phase == CC_SEND_RELAY)
+	{
+		cc_vv_copy(&s->tmp, &s->v);
+		s->pos_all = s->end;
+		s->pos = Max(s->pos, s->end);
+	}
+	else
+	{
+		if (s->last_own > 0)
+			cc_vv_set(&s->tmp, cc_state_self(), s->last_own);
+		s->pos = s->end;
+	}
+	if (s->tmp.n > 0)
+		cc_sender_put_raise(s, &s->tmp);
+	s->sent_seq = Max(s->sent_seq, s->last_own);
+	s->phase = CC_SEND_IDLE;
+}
+
+/* One batch of a pass; false when there is nothing to send after all. */
+static bool
+pass_batch(CcSender *s, uint64 *entries)
+{
+	if (!put_pass(s, entries))
+	{
+		cc_scan_begin(s, false);
+		return false;
+	}
+	if (s->p < s->end)
+	{
+		if (!cc_rule(pass) && s->phase == CC_SEND_PASS && s->last_own > 0)
+		{
+			cc_vv_clear(&s->tmp);
+			cc_vv_set(&s->tmp, cc_state_self(), s->last_own);
+			cc_sender_put_raise(s, &s->tmp);
+		}
+		return true;
+	}
+	/* PROTOCOL.md, forgotten first */
+	if (!cc_scan_covers_g(s))
+	{
+		cc_scan_begin(s, true);
+		/* what is in the batch already is true all the same */
+		return *entries > 0;
+	}
+	if (s->phase == CC_SEND_PASS && s->last_own == 0 && *entries == 0)
+	{
+		s->pos = s->end;
+		s->phase = CC_SEND_IDLE;
+		return false;
+	}
+	end_pass(s);
+	return true;
+}
+
+static void
+begin_relay(CcSender *s, int64 now)
+{
+	bool		moved;
+
+	s->relay_at = NEVER;
+	s->lag_count = 0;
+	/* another look: somebody else may have done it */
+	if (!lags(s, &moved) || !cc_rule(relay))
+		return;
+	if (s->pos_all == 0 || !cc_changelog_holds(s->pos_all))
+	{
+		cc_scan_begin(s, false);
+		return;
+	}
+	cc_state_copy_vv(&s->v);
+	s->end = cc_changelog_allocated();
+	cc_changelog_wait_published(s->end);
+	s->p = s->pos_all;
+	s->last_own = 0;
+	s->phase = CC_SEND_RELAY;
+	(void) now;
+}
+
+/* What an idle sender begins next, if anything. */
+static void
+leave_idle(CcSender *s, int64 now)
+{
+	if (!cc_scan_covers_g(s))
+		cc_scan_begin(s, true);
+	else if (now >= s->relay_at)
+		begin_relay(s, now);
+	if (s->phase != CC_SEND_IDLE || s->nout >= BUSY_BATCHES)
+		return;
+	s->end = cc_changelog_published();
+	if (s->pos >= s->end)
+		return;
+	if (!cc_changelog_holds(s->pos))
+		cc_scan_begin(s, false);
+	else
+	{
+		s->p = s->pos;
+		s->last_own = 0;
+		s->phase = CC_SEND_PASS;
+	}
+}
+
+static void
+heartbeat_batch(CcSender *s, int64 now)
+{
+	cc_proto_begin(&s->out, CC_MSG_BATCH, CC_MSG_F_HEARTBEAT, s->session);
+	cc_proto_put_heartbeat(&s->out);
+	cc_proto_finish(&s->out, CC_MSG_F_HEARTBEAT);
+	s->next_heartbeat = now + s->opt.heartbeat_ms;
+}
+
+/* One batch of data, by the phase; false when there is none. */
+static bool
+data_batch(CcSender *s, uint64 *entries)
+{
+	uint8		flags = CC_MSG_F_DATA;
+	bool		send;
+
+	cc_proto_begin(&s->out, CC_MSG_BATCH, flags, s->session);
+	if (s->phase == CC_SEND_PASS || s->phase == CC_SEND_RELAY)
+		send = pass_batch(s, entries);
+	else
+		send = cc_scan_batch(s, &flags, entries);
+	if (send)
+		cc_proto_finish(&s->out, flags);
+	return send;
+}
+
+bool
+cc_sender_next(CcSender *s, int64 now, const char **data, Size *len)
+{
+	uint64		entries = 0;
+	bool		send = false;
+
+	if (s->phase == CC_SEND_HELLO || s->nout >= CC_MAX_IN_FLIGHT)
+		return false;
+	/* we became somebody else: what was agreed does not hold */
+	if (s->boot != cc.state->boot)
+		return false;
+	if (now >= s->next_heartbeat)
+	{
+		heartbeat_batch(s, now);
+		send = true;
+	}
+	/* a phase may end without a batch, and another begin */
+	for (int i = 0; i < 4 && !send && window_open(s); i++)
+	{
+		if (s->phase == CC_SEND_IDLE)
+			leave_idle(s, now);
+		if (s->phase == CC_SEND_IDLE)
+			break;
+		send = data_batch(s, &entries);
+	}
+	if (!send)
+		return false;
+	count_out(s, now, entries);
+	if (s->phase != s->published_phase)
+	{
+		s->published_phase = s->phase;
+		publish(s, now);
+	}
+	*data = s->out.buf.data;
+	*len = s->out.buf.len;
+	return true;
+}
+
+int64
+cc_sender_due(CcSender *s)
+{
+	if (s->phase == CC_SEND_HELLO)
+		return s->waiting_since + s->opt.peer_timeout_ms;
+	return Min(s->next_heartbeat, s->relay_at);
+}

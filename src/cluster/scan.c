@@ -1,0 +1,329 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.c
+ *	  Walks of the store for a peer: scans and full comparisons (PROTOCOL.md
+ *	  section 3).
+ *
+ * The unit is a run of buckets, which is a range of hashes within one slice;
+ * its entries and its digest are read under one hold of the partition's lock
+ * as far as they fit, so that a digest is exact for its range.
+ *
+ * Locking: one partition's lock in shared mode at a time.
+ *
+ * May include: base/, cache/, cluster/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/cache.h"
+#include "cluster/compare.h"
+#include "cluster/sender.h"
+
+/* Buckets that are walked under one hold of a lock, at most */
+#define BUCKETS_A_TIME	128
+
+/* Room that a digest's record needs beside its keys and its floor */
+#define DIGEST_HEAD		(1 + 8 + 8 + 4 + 4)
+
+bool
+cc_scan_covers_g(CcSender *s)
+{
+	bool		covers = true;
+
+	if (!cc_rule(forgotten_first))
+		return true;
+	/* it may have said more elsewhere than in this session */
+	for (int o = 0; o < cc_state_norigins() && covers; o++)
+		covers = cc_vv_get(&s->hs, o) >= cc_state_g(o);
+	if (!covers && cc_membership_copy_k(s->slot, &s->tmp))
+	{
+		covers = true;
+		for (int o = 0; o < cc_state_norigins() && covers; o++)
+			covers = Max(cc_vv_get(&s->hs, o), cc_vv_get(&s->tmp, o)) >=
+				cc_state_g(o);
+	}
+	return covers;
+}
+
+void
+cc_scan_leave(CcSender *s)
+{
+	if (s->counted)
+		cc.store->comparisons_out--;
+	s->counted = false;
+}
+
+void
+cc_scan_begin(CcSender *s, bool full)
+{
+	cc_scan_leave(s);
+	if (full)
+	{
+		cc.store->comparisons_out++;
+		s->counted = true;
+	}
+	/* PROTOCOL.md, scan: both at the start */
+	s->start = cc_changelog_published();
+	cc_state_copy_vv(&s->v);
+	s->phase = full ? CC_SEND_FULL : CC_SEND_SCAN;
+	s->partition = 0;
+	s->bucket = 0;
+	s->first_batch = true;
+	s->slice = 0;
+	s->want_full = false;
+	for (int i = 0; i < CC_SLICES; i++)
+	{
+		/*
+		 * A further round needs digests only of the slices that forgot
+		 * something unstable since the last one walked them.
+		 */
+		s->digested[i] = full &&
+			(!s->again || cc.floor->slice[i].unstable != s->unstable[i]);
+		s->unstable[i] = cc.floor->slice[i].unstable;
+	}
+	cc_log(CC_DEBUG, "%s begins, from position " UINT64_FORMAT,
+		   full ? "full comparison" : "scan", s->start);
+}
+
+static bool
+put_digest_key(CcSender *s, CcPartitionShared *p, CcHeaderShared *h)
+{
+	char		key[CC_MAX_KEY];
+	uint64		hash[2];
+
+	if (cc_buf_room(&s->digest) < CC_DIGEST_KEY)
+		return false;
+	cc_store_copy_key(p, h, key);
+	cc_store_hash(h->ns, key, h->keylen, hash);
+	cc_buf_put_u64(&s->digest, hash[0]);
+	cc_buf_put_u64(&s->digest, hash[1]);
+	cc_buf_put_u64(&s->digest, h->hlc);
+	cc_buf_put_u16(&s->digest, cc_encode_origin(&s->out, h->writer));
+	cc_buf_put_u64(&s->digest, h->at);
+	cc_buf_put_u16(&s->digest, cc_encode_origin(&s->out, h->at_node));
+	cc_buf_put_u8(&s->digest, cc_header_type(h) != CC_STUB);
+	return true;
+}
+
+/*
+ * One bucket.  False when it does not fit; the digest is then as it was, and
+ * entries that did fit are sent twice, which harms nobody.
+ */
+static bool
+put_bucket(CcSender *s, CcPartitionShared *p, uint32 b, bool digest,
+		   uint64 *entries, Size *need)
+{
+	Size		before = s->digest.len;
+	CcHeaderShared *h;
+
+	for (h = cc_store_first(p, b); h != NULL; h = cc_store_next(p, h))
+	{
+		bool		fits = true;
+
+		/* room for the origins that a digest's key may add */
+		if (cc_buf_room(&s->out.buf) < CC_RECORD_ENTRY_MAX)
+		{
+			*need = CC_RECORD_ENTRY_MAX;
+			fits = false;
+		}
+		if (fits && cc_vv_get(&s->hs, h->origin) < h->seq)
+		{
+			fits = cc_encode_stored(&s->out, p, h, need);
+			*entries += fits;
+		}
+		if (fits && digest && h->ns != CC_NS_SYSTEM)
+		{
+			if (cc_buf_room(&s->out.buf) < CC_RECORD_ENTRY_MAX ||
+				!put_digest_key(s, p, h))
+			{
+				*need = CC_RECORD_ENTRY_MAX;
+				fits = false;
+			}
+		}
+		if (!fits)
+		{
+			s->digest.len = before;
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Walks from the sender's place to the end of the slice, of the run or of
+ * the room.  Returns whether it got on at all.
+ */
+static bool
+put_run(CcSender *s, CcPartitionShared *p, bool digest, uint64 *entries,
+		Size *need)
+{
+	uint32		begin = s->bucket;
+	int			slice = cc_floor_slice(cc_store_bucket_hash(s->partition, begin));
+	uint32		end = Min(begin + BUCKETS_A_TIME, p->nbuckets);
+
+	cc_store_lock(p, false);
+	while (s->bucket < end &&
+		   s->out.buf.len + s->digest.len < s->opt.batch_bytes &&
+		   cc_floor_slice(cc_store_bucket_hash(s->partition, s->bucket)) == slice &&
+		   put_bucket(s, p, s->bucket, digest, entries, need))
+		s->bucket++;
+	cc_store_unlock(p);
+	return s->bucket > begin;
+}
+
+/* The digest of [low, the sender's place), with F as it is now. */
+static void
+put_digest(CcSender *s, CcPartitionShared *p, uint64 low)
+{
+	CcBuf	   *b = &s->out.buf;
+	Size		floor_at;
+	Size		floor_len;
+	uint64		high;
+
+	cc_encode_vv(&s->out, 'V', &s->v);
+	cc_buf_reserve(b, DIGEST_HEAD + cc_floor_max_bytes() + s->digest.len);
+	if (s->bucket == p->nbuckets &&
+		s->partition + 1 == (int) cc.store->npartitions)
+		high = PG_UINT64_MAX;
+	else
+		high = (s->bucket == p->nbuckets ?
+				cc_store_bucket_hash(s->partition + 1, 0) :
+				cc_store_bucket_hash(s->partition, s->bucket)) - 1;
+	cc_buf_put_u8(b, 'D');
+	cc_buf_put_u64(b, low);
+	cc_buf_put_u64(b, high);
+	floor_at = b->len;
+	cc_buf_put_u32(b, 0);
+	cc_store_lock(p, false);
+	floor_len = cc_floor_write(cc_floor_slice(low), b->data + b->len);
+	cc_store_unlock(p);
+	b->len += floor_len;
+	cc_buf_set_u32(b, floor_at, (uint32) floor_len);
+	cc_buf_put_u32(b, (uint32) (s->digest.len / CC_DIGEST_KEY));
+	cc_buf_put(b, s->digest.data, s->digest.len);
+}
+
+/* One batch of the walk. */
+static void
+put_walk(CcSender *s, uint64 *entries)
+{
+	CcPartitionShared *p = cc_store_partition(s->partition);
+	uint64		low = cc_store_bucket_hash(s->partition, s->bucket);
+	bool		digest = s->digested[cc_floor_slice(low)];
+	uint32		begin = s->bucket;
+
+	s->digest.len = 0;
+	cc_buf_reserve(&s->out.buf, 2 * s->opt.batch_bytes);
+	if (digest)
+		cc_buf_reserve(&s->digest, s->opt.batch_bytes);
+	for (;;)
+	{
+		Size		need = 0;
+
+		if (put_run(s, p, digest, entries, &need))
+		{
+			/* until the batch is full or the slice is over */
+			if (need == 0 && s->bucket < p->nbuckets &&
+				s->out.buf.len + s->digest.len < s->opt.batch_bytes &&
+				cc_floor_slice(cc_store_bucket_hash(s->partition, s->bucket)) ==
+				cc_floor_slice(low))
+				continue;
+			break;
+		}
+		if (need == 0 || s->bucket > begin)
+			break;
+		/* not even one bucket fits */
+		cc_buf_reserve(&s->out.buf, s->out.buf.cap + need);
+		if (digest)
+			cc_buf_reserve(&s->digest, s->digest.cap + CC_DIGEST_KEY);
+	}
+	if (digest)
+		put_digest(s, p, low);
+	if (s->bucket >= p->nbuckets)
+	{
+		s->partition++;
+		s->bucket = 0;
+	}
+}
+
+/* The last batch of a scan or comparison: G, raise V. */
+static void
+put_end(CcSender *s, bool full)
+{
+	if (full)
+	{
+		cc_state_copy_g(&s->tmp);
+		cc_encode_vv(&s->out, 'G', &s->tmp);
+	}
+	if (!cc_rule(scan_start))
+		cc_state_copy_vv(&s->v);
+	cc_sender_put_raise(s, &s->v);
+
+	/* it will have seen V when it acknowledges */
+	cc_vv_join(&s->hs, &s->v);
+	s->pos = Max(s->start, cc.log->first);
+	s->pos_all = s->pos;
+	s->sent_seq = Max(s->sent_seq, cc_vv_get(&s->v, cc_state_self()));
+	s->phase = CC_SEND_IDLE;
+	s->again = full;
+	cc_scan_leave(s);
+}
+
+/* The floor goes in batches of its own, just before the end. */
+static void
+put_floor(CcSender *s)
+{
+	while (s->slice < CC_SLICES && s->out.buf.len < s->opt.batch_bytes)
+		cc_encode_floor(&s->out, s->slice++);
+}
+
+bool
+cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
+{
+	bool		full = s->phase != CC_SEND_SCAN;
+
+	if (full)
+		*flags |= CC_MSG_F_FULL;
+	if (full && s->first_batch)
+		*flags |= CC_MSG_F_FULL_BEGIN;
+	s->first_batch = false;
+
+	if (s->phase == CC_SEND_FLOOR)
+	{
+		if (s->slice < CC_SLICES)
+		{
+			put_floor(s);
+			return true;
+		}
+		*flags |= CC_MSG_F_FULL_END;
+		put_end(s, true);
+		return true;
+	}
+	while (s->partition < (int) cc.store->npartitions)
+	{
+		bool		digest;
+		Size		before = s->out.buf.len;
+
+		digest = s->digested[cc_floor_slice(cc_store_bucket_hash(s->partition,
+																 s->bucket))];
+		put_walk(s, entries);
+		/* a digest ends its batch; a scan with little to say goes on */
+		if (digest || (s->out.buf.len > before &&
+					   s->out.buf.len >= s->opt.batch_bytes))
+			return true;
+		if ((*flags & CC_MSG_F_FULL_BEGIN) != 0)
+			return true;
+	}
+	if (full)
+	{
+		s->phase = CC_SEND_FLOOR;
+		return true;
+	}
+	/* PROTOCOL.md, forgotten first */
+	if (!cc_scan_covers_g(s))
+	{
+		cc_scan_begin(s, true);
+		return *entries > 0;
+	}
+	put_end(s, false);
+	return true;
+}

@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * sender.h
+ *	  The inside of a CcSender, for replicate.c and scan.c only.
+ *
+ * Locking: a sender belongs to one process.
+ *
+ * May include: base/, cache/, replicate.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_SENDER_H
+#define CC_SENDER_H
+
+#include "cluster/membership.h"
+#include "cluster/replicate.h"
+
+struct CcSender
+{
+	CcSenderOptions opt;
+	bool		seed;
+	CcSendPhase phase;
+	CcEncoder	out;			/* the message that goes out next */
+
+	/* who answered the hello */
+	int			slot;
+	CcNodeId	peer;
+	uint64		peer_boot;
+	uint64		boot;			/* ours, when the hello went out */
+	uint64		session;
+	bool		want_full;		/* it wants a full comparison */
+
+	CcVV		hs;				/* what the peer is known to have seen */
+
+	/* passes */
+	uint64		pos;			/* where the next pass begins */
+	uint64		pos_all;		/* where the next relay pass begins: the last
+								 * position before which this session sent
+								 * everything; 0: it never did */
+	uint64		p;				/* of the running pass, [p, end) */
+	uint64		end;
+	uint64		last_own;		/* highest own position of it so far */
+
+	/* scans and full comparisons */
+	CcVV		v;				/* VV as it began; also a relay's */
+	uint64		start;			/* published end as it began */
+	int			partition;
+	uint32		bucket;
+	bool		first_batch;
+	bool		counted;		/* in store->comparisons_out */
+	bool		again;			/* a further round of the same comparison */
+	int			slice;			/* next slice of the floor to send */
+	CcBuf		digest;
+	uint64		unstable[CC_SLICES];	/* CcFloorSliceShared.unstable when
+										 * the slice's walk began */
+	bool		digested[CC_SLICES];	/* the slice goes with a digest */
+
+	/* relay */
+	CcVV		lag;			/* hs when we looked last */
+	int			lag_count;
+	int64		relay_at;
+
+	/* messages under way, in order */
+	Size		out_size[CC_MAX_IN_FLIGHT];
+	int64		out_at[CC_MAX_IN_FLIGHT];
+	int			first_out;
+	int			nout;
+	Size		in_flight;		/* their bytes */
+	Size		acked_now;		/* in the running heartbeat interval */
+	Size		acked_before;	/* in the one before */
+	int64		interval_began;
+	int64		waiting_since;	/* the last answer, or the message after it */
+	int64		next_heartbeat;
+
+	/* for the views, see publish */
+	CcSendPhase published_phase;
+	int64		published_at;
+	double		rtt_ms;
+	int64		skew_ms;
+	uint64		sent_seq;
+	uint64		entries_sent;
+	uint64		bytes_sent;
+
+	CcVV		tmp;
+};
+
+/* Adds horizons that the peer has not seen, and the raise. */
+extern void cc_sender_put_raise(CcSender *s, const CcVV *raise);
+
+/*
+ * scan.c
+ */
+
+/* PROTOCOL.md, forgotten first: whether the peer has seen all that is gone. */
+extern bool cc_scan_covers_g(CcSender *s);
+
+extern void cc_scan_begin(CcSender *s, bool full);
+
+/* The next batch of a scan or comparison; false: none, the phase changed. */
+extern bool cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries);
+
+/* The sender no longer compares: the bound on stubs is what it was. */
+extern void cc_scan_leave(CcSender *s);
+
+#endif							/* CC_SENDER_H */

@@ -1,0 +1,240 @@
+/*-------------------------------------------------------------------------
+ *
+ * args.c
+ *	  What all SQL functions need.  See args.h.
+ *
+ * Locking: none.
+ *
+ * May include: PostgreSQL's headers, base/, cache/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "funcs/args.h"
+
+#include "commands/dbcommands.h"
+#include "common/int.h"
+#include "datatype/timestamp.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#define DEFAULT_NS		"default"
+
+/* 1970 to 2000, in ms */
+#define EPOCH_MS \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
+
+void
+cc_args_require_loaded(void)
+{
+	if (likely(cc.store != NULL))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cachecluster is not loaded"),
+			 errhint("Add cachecluster to shared_preload_libraries and "
+					 "restart the server.")));
+}
+
+const char *
+cc_args_phase_name(void)
+{
+	switch (cc_state_phase())
+	{
+		case CC_STARTING:
+			return "starting";
+		case CC_LOADING:
+			return "loading";
+		case CC_JOINING:
+			return "joining";
+		case CC_PENDING:
+			return "pending";
+		case CC_READY:
+			return "ready";
+		case CC_CLOSED:
+			return "closed";
+	}
+	return "unknown";
+}
+
+void
+cc_args_raise_not_ready(void)
+{
+	if (cc_state_phase() == CC_CLOSED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the cache is closed"),
+				 errdetail("The server is shutting down.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the cache is not ready"),
+			 errdetail("Its phase is \"%s\".", cc_args_phase_name()),
+			 errhint("Wait for it with cache_wait_ready.")));
+}
+
+/*
+ * Namespace "default" of this database.  An index is never given twice while
+ * the server runs, and a database in use is not renamed.
+ */
+static uint16
+default_namespace(void)
+{
+	static uint16 ns = CC_NO_NS;
+
+	if (unlikely(ns == CC_NO_NS))
+	{
+		ns = cc_state_namespace(get_database_name(MyDatabaseId), DEFAULT_NS);
+		if (ns == CC_NO_NS)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("there are too many cache namespaces"),
+					 errhint("The nodes of a group have at most %d in all "
+							 "databases together.", CC_MAX_NAMESPACES - 1)));
+	}
+	return ns;
+}
+
+uint16
+cc_args_namespace(FunctionCallInfo fcinfo, int arg)
+{
+	text	   *name;
+
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("cache namespace must not be null")));
+
+	name = PG_GETARG_TEXT_PP(arg);
+	if (VARSIZE_ANY_EXHDR(name) != strlen(DEFAULT_NS) ||
+		memcmp(VARDATA_ANY(name), DEFAULT_NS, strlen(DEFAULT_NS)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("cache namespace \"%s\" does not exist",
+						text_to_cstring(name)),
+				 errhint("The namespace \"%s\" exists in every database.",
+						 DEFAULT_NS)));
+	return default_namespace();
+}
+
+void
+cc_args_place(FunctionCallInfo fcinfo, int ns_arg, CcPlace *place)
+{
+	text	   *key;
+	Size		len;
+
+	cc_args_require_loaded();
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("cache key must not be null")));
+
+	key = PG_GETARG_TEXT_PP(0);
+	len = VARSIZE_ANY_EXHDR(key);
+	if (len == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cache key must not be empty"),
+				 errhint("Keys have 1 to %d bytes.", CC_MAX_KEY)));
+	if (len > CC_MAX_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("cache key of %zu bytes is too long", len),
+				 errhint("Keys have 1 to %d bytes.", CC_MAX_KEY)));
+
+	place->key = VARDATA_ANY(key);
+	place->keylen = (uint16) len;
+	place->ns = cc_args_namespace(fcinfo, ns_arg);
+}
+
+/*
+ * An interval from now on, in microseconds.  Months and days are as long as
+ * PostgreSQL makes them at this time.
+ */
+static int64
+interval_usecs(Interval *interval)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz end;
+
+	if (interval->month != 0 || interval->day != 0)
+		end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+													  TimestampTzGetDatum(now),
+													  IntervalPGetDatum(interval)));
+	else if (pg_add_s64_overflow(now, interval->time, &end))
+		end = DT_NOEND;
+	if (TIMESTAMP_NOT_FINITE(end) || !IS_VALID_TIMESTAMP(end))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("interval out of range")));
+	return end - now;
+}
+
+/* A part of a millisecond counts as a whole one. */
+static int64
+interval_ms(Interval *interval)
+{
+	int64		usecs = interval_usecs(interval);
+
+	return usecs > 0 ? (usecs + 999) / 1000 : -1;
+}
+
+int64
+cc_args_ttl(FunctionCallInfo fcinfo, int arg)
+{
+	Interval   *interval;
+
+	if (PG_ARGISNULL(arg))
+		return 0;
+	interval = PG_GETARG_INTERVAL_P(arg);
+	if (cc_interval_is_infinite(interval))
+		return interval->month > 0 ? 0 : -1;
+	return interval_ms(interval);
+}
+
+int64
+cc_args_timeout(FunctionCallInfo fcinfo, int arg)
+{
+	Interval   *interval = PG_GETARG_INTERVAL_P(arg);
+
+	if (cc_interval_is_infinite(interval))
+		return interval->month > 0 ? PG_INT64_MAX / 2 : 0;
+	return Max(interval_ms(interval), 0);
+}
+
+TimestampTz
+cc_args_timestamp(int64 ms)
+{
+	TimestampTz t;
+
+	if (ms < EPOCH_MS + MIN_TIMESTAMP / 1000)
+		return DT_NOBEGIN;
+	if (ms >= EPOCH_MS + END_TIMESTAMP / 1000)
+		return DT_NOEND;
+	t = (ms - EPOCH_MS) * 1000;
+	return t;
+}
+
+Datum
+cc_args_interval(int64 ms)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	if (pg_mul_s64_overflow(ms, 1000, &interval->time))
+		interval->time = ms < 0 ? -INT64CONST(86400000000) * 36525000 :
+			INT64CONST(86400000000) * 36525000;
+	return DirectFunctionCall1(interval_justify_hours,
+							   IntervalPGetDatum(interval));
+}
+
+bool
+cc_args_is_text(const char *data, Size len)
+{
+	return pg_verify_mbstr(GetDatabaseEncoding(), data, (int) len, true);
+}
+
+char *
+cc_args_name(const char *name)
+{
+	if (name[0] == '\0' || !cc_args_is_text(name, strlen(name)))
+		return NULL;
+	return pstrdup(name);
+}

@@ -1,0 +1,334 @@
+/*-------------------------------------------------------------------------
+ *
+ * port.c
+ *	  The rest of base/port.h: clock, memory, log, chance; and how a run
+ *	  ends with a violation.
+ *
+ * Memory is that of the run: blocks of a few sizes from one arena, which is
+ * taken back as a whole when the run is over, whatever its processes left.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "sim.h"
+
+#include <setjmp.h>
+#include <sys/mman.h>
+
+/* What the clocks show when a run begins */
+#define WALL_MS			INT64CONST(1700000000000)
+#define MONOTONIC_MS	1000000
+
+#define ARENA_SIZE		((Size) 4 << 30)	/* of addresses */
+#define NCLASSES		48
+
+Sim			sim;
+bool		sim_rules[SIM_NRULES];
+
+static char *arena;
+static Size arena_used;
+
+typedef struct Block
+{
+	struct Block *next;			/* while it is free */
+	uint64		class;
+} Block;
+
+static Block *free_blocks[NCLASSES];
+static jmp_buf *escape;
+
+/* ---- clock ---- */
+
+int64
+cc_clock_ms(void)
+{
+	return WALL_MS + sim.now / 1000 + (sim.here != NULL ? sim.here->offset_ms : 0);
+}
+
+int64
+cc_monotonic_ms(void)
+{
+	return MONOTONIC_MS + sim.now / 1000;
+}
+
+/* ---- memory ---- */
+
+static void *
+take_arena(Size size)
+{
+	void	   *p;
+
+	if (arena == NULL)
+	{
+		arena = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (arena == MAP_FAILED)
+		{
+			perror("arena");
+			exit(2);
+		}
+	}
+	size = TYPEALIGN(16, size);
+	if (arena_used + size > ARENA_SIZE)
+		sim_violate("memory", "the processes of a run hold more than %zu bytes",
+					(size_t) ARENA_SIZE);
+	p = arena + arena_used;
+	arena_used += size;
+	return p;
+}
+
+void *
+sim_memory(Size size)
+{
+	void	   *p = take_arena(size);
+
+	memset(p, 0, size);
+	return p;
+}
+
+void
+sim_memory_reset(void)
+{
+	arena_used = 0;
+	memset(free_blocks, 0, sizeof(free_blocks));
+}
+
+/* Classes go up by halves of a power of two. */
+static Size
+class_size(int class)
+{
+	Size		size = (Size) 64 << (class / 2);
+
+	return class % 2 == 0 ? size : size + size / 2;
+}
+
+static int
+class_of(Size size)
+{
+	int			class = 0;
+
+	while (class_size(class) < size)
+		class++;
+	return class;
+}
+
+void *
+cc_alloc(Size size)
+{
+	int			class;
+	Block	   *b;
+
+	sim_check_unlocked("cc_alloc");
+	if (sim.cfg.errors > 0 && sim_may_raise() &&
+		sim_draw_unit() < sim.cfg.errors)
+		sim_raise();
+	class = class_of(Max(size, 1));
+	b = free_blocks[class];
+	if (b != NULL)
+		free_blocks[class] = b->next;
+	else
+		b = take_arena(sizeof(Block) + class_size(class));
+	b->class = class;
+	/* nobody may rely on what is in it */
+	memset(b + 1, 0x7f, Min(size, 256));
+	return b + 1;
+}
+
+void
+cc_free(void *p)
+{
+	Block	   *b = (Block *) p - 1;
+
+	Assert(b->class < NCLASSES);
+	memset(p, 0x6f, Min(class_size(b->class), 256));
+	b->next = free_blocks[b->class];
+	free_blocks[b->class] = b;
+	b->class = NCLASSES;		/* freed twice is found */
+}
+
+void *
+cc_realloc(void *p, Size size)
+{
+	Block	   *b = (Block *) p - 1;
+	void	   *new;
+
+	Assert(b->class < NCLASSES);
+	if (size <= class_size(b->class))
+		return p;
+	new = cc_alloc(size);
+	memcpy(new, p, class_size(b->class));
+	cc_free(p);
+	return new;
+}
+
+/* ---- chance ---- */
+
+void
+cc_random(void *buf, Size len)
+{
+	SimNode    *node = sim.here;
+	char	   *to = buf;
+
+	while (len > 0)
+	{
+		uint64		r = sim_hash(SIM_U_RANDOM, node->no, node->nrandom++, 0);
+		Size		n = Min(len, sizeof(r));
+
+		memcpy(to, &r, n);
+		to += n;
+		len -= n;
+	}
+}
+
+uint32
+cc_random_below(uint32 n)
+{
+	if (n == 0)
+		return 0;
+	return (uint32) (sim.fiber != NULL ? sim_draw() % n :
+					 sim_below(n, SIM_U_RANDOM, sim.here->no,
+							   sim.here->nrandom++, 1));
+}
+
+/* ---- log ---- */
+
+void
+sim_trace(const char *fmt, ...)
+{
+	va_list		args;
+
+	if (!sim.tracing)
+		return;
+	printf("%10.1f %-3s ", sim.now / 1000.0,
+		   sim.here != NULL ? sim.here->name : "");
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	putchar('\n');
+}
+
+void
+cc_log(CcLogLevel level, const char *fmt, ...)
+{
+	static const char *const prefix[] = {"debug", "log", "warning"};
+	char		line[1024];
+	va_list		args;
+
+	sim_check_unlocked("cc_log");
+	if (!sim.tracing)
+		return;
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	sim_trace("%s: %s", prefix[level], line);
+}
+
+/* ---- wake-ups ---- */
+
+void
+cc_wake_writer(void)
+{
+	sim_wake(sim.here->writer);
+}
+
+void
+cc_wake_replicator(void)
+{
+	sim_wake(sim.here->replicator);
+}
+
+/* ---- violations ---- */
+
+bool
+sim_escape(void (*fn) (void))
+{
+	jmp_buf		here;
+	jmp_buf    *volatile outer = escape;
+
+	escape = &here;
+	if (_setjmp(here) == 0)
+		fn();
+	escape = outer;
+	return !sim.violated;
+}
+
+void
+sim_violate(const char *kind, const char *fmt, ...)
+{
+	va_list		args;
+
+	if (!sim.violated)
+	{
+		sim.violated = true;
+		snprintf(sim.kind, sizeof(sim.kind), "%s", kind);
+		va_start(args, fmt);
+		vsnprintf(sim.message, sizeof(sim.message), fmt, args);
+		va_end(args);
+		sim_trace("VIOLATION %s: %s", sim.kind, sim.message);
+		if (getenv("SIM_ABORT") != NULL)
+			abort();
+	}
+	if (sim.fiber != NULL)
+		sim_leave_fiber();
+	_longjmp(*escape, 1);
+}
+
+void
+sim_assert_failed(const char *condition, const char *file, int line)
+{
+	const char *base = strrchr(file, '/');
+
+	sim_violate("assert", "%s, %s:%d", condition, base ? base + 1 : file, line);
+}
+
+/* ---- CRC-32C ---- */
+
+static uint32 crc_table[256];
+
+static void
+fill_crc_table(void)
+{
+	for (uint32 i = 0; i < 256; i++)
+	{
+		uint32		c = i;
+
+		for (int k = 0; k < 8; k++)
+			c = (c >> 1) ^ ((c & 1) ? 0x82F63B78 : 0);
+		crc_table[i] = c;
+	}
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2")))
+static uint32
+crc_by_instruction(uint32 crc, const unsigned char *p, Size len)
+{
+	uint64		c = crc;
+
+	for (; len >= 8; p += 8, len -= 8)
+	{
+		uint64		w;
+
+		memcpy(&w, p, 8);
+		c = __builtin_ia32_crc32di(c, w);
+	}
+	for (; len > 0; p++, len--)
+		c = __builtin_ia32_crc32qi((uint32) c, *p);
+	return (uint32) c;
+}
+#endif
+
+pg_crc32c
+sim_crc32c(pg_crc32c crc, const void *data, Size len)
+{
+	const unsigned char *p = data;
+
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("sse4.2"))
+		return crc_by_instruction(crc, p, len);
+#endif
+	if (crc_table[1] == 0)
+		fill_crc_table();
+	while (len-- > 0)
+		crc = crc_table[(crc ^ *p++) & 0xff] ^ (crc >> 8);
+	return crc;
+}

@@ -1,0 +1,408 @@
+/*-------------------------------------------------------------------------
+ *
+ * sim.h
+ *	  The simulator: several nodes in one process, over the real C of the
+ *	  deciding layers.
+ *
+ *	main.c		arguments, many seeds, the table of rules
+ *	shrink.c	the shortest schedule that still fails
+ *	schedule.c	what a seed draws: sizes, faults, actions; a run's course
+ *	node.c		a node's life: start, workers, crash, clean stop
+ *	client.c	what users do: puts, reads, deletes, ...
+ *	net.c		connections, their delays and deaths
+ *	disk.c		files that lose what was not synced
+ *	fiber.c		fibers, time, locks
+ *	port.c		the rest of base/port.h: clock, memory, log, chance
+ *	oracle.c	all writes that ever were
+ *	check.c		the invariant and the promises
+ *
+ * Everything random is a hash of the seed, a purpose and counters, so that a
+ * run is repeated exactly, and taking one action out of its schedule changes
+ * little of the rest.  Nothing reads the real time or depends on an address.
+ *
+ * May include: everything of the deciding layers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef SIM_H
+#define SIM_H
+
+#include "cache/cache.h"
+#include "cache/expire.h"
+#include "cache/files.h"
+#include "cluster/detector.h"
+#include "cluster/receive.h"
+#include "cluster/replicate.h"
+
+typedef int64 SimTime;			/* virtual microseconds since the run began */
+
+#define SIM_MS(ms)			((SimTime) (ms) * 1000)
+#define SIM_NEVER			PG_INT64_MAX
+
+#define SIM_MAX_NODES		8
+#define SIM_MAX_KEYS		96		/* data and system keys of a run */
+#define SIM_DATA_KEYS		12
+#define SIM_MAX_ORIGINS		256
+#define SIM_MAX_IDS			32
+#define SIM_MAX_HELD		16
+
+typedef struct SimNode SimNode;
+typedef struct SimFiber SimFiber;
+typedef struct SimConn SimConn;
+typedef struct SimFile SimFile;
+
+/* ---- what happens to whom; see schedule.c ---- */
+typedef enum SimActionKind
+{
+	SIM_PUT, SIM_DELETE, SIM_TOUCH, SIM_READ, SIM_INCR, SIM_CLEAR,
+	SIM_CUT, SIM_CUT_ONE_WAY, SIM_MEND, SIM_ISOLATE, SIM_MEND_ALL, SIM_RESET,
+	SIM_CRASH, SIM_POWER, SIM_STOP, SIM_CRASH_ALL, SIM_JOIN, SIM_MEET,
+	SIM_FORGET, SIM_CLOCK, SIM_STALL, SIM_DISK_FULL, SIM_ROT, SIM_ROLLBACK,
+	SIM_SWEEP,
+	SIM_NACTIONS
+} SimActionKind;
+
+typedef struct SimAction
+{
+	SimTime		at;
+	SimActionKind kind;
+	int			id;				/* names it in hashes, also after shrinking */
+	int			node;
+	int			other;			/* a second node; or the key's number */
+	int64		arg;			/* deadline, delay, offset: by kind */
+} SimAction;
+
+extern const char *sim_action_name(SimActionKind kind);
+
+#define SIM_MAX_ACTIONS		1200
+
+/* ---- order of writes ---- */
+typedef struct SimVersion
+{
+	uint64		hlc;			/* 0: nothing */
+	uint64		at;
+	int			writer;			/* index of an id; see oracle.c */
+	int			at_node;
+} SimVersion;
+
+/* A write, or an entry under a new name. */
+typedef struct SimDot
+{
+	uint64		seq;
+	SimVersion	version;
+	int64		expires;
+	uint64		value;			/* a hash of type and value; 0: none */
+	int			key;
+	bool		evicted;		/* somebody lost its value before its time */
+} SimDot;
+
+typedef struct SimOrigin
+{
+	int			id;
+	uint64		incarnation;
+	SimDot	   *dot;			/* by seq */
+	int			ndots;
+	int			cap;
+} SimOrigin;
+
+/* ---- a node ---- */
+typedef struct SimPeer
+{
+	SimConn    *conn;			/* our session to it; NULL: none */
+	SimTime		retry_at;
+	int			tries;
+} SimPeer;
+
+struct SimNode
+{
+	int			no;
+	char		name[8];
+	bool		exists;
+	bool		up;				/* its server runs */
+	bool		removed;		/* it knows, and is gone for good */
+	bool		stopping;
+	bool		was_clean;		/* of the last stop */
+	bool		lost_power;		/* and it lost what was not synced */
+	bool		disk_hurt;		/* a fault that may cost what was journalled */
+	int			life;			/* counts its starts */
+	int64		offset_ms;		/* of its clock */
+	SimTime		stall_until;	/* its writer does nothing */
+	SimTime		full_until;		/* its disk takes nothing */
+	uint32		setting_seeds;	/* bits of node numbers: cachecluster.peers */
+
+	CcShared	shared;
+	char	   *memory;
+	CcFiles    *files;
+	SimFiber   *fibers;			/* all that run on it */
+	SimFiber   *writer;
+	SimFiber   *replicator;
+	SimPeer		peer[SIM_MAX_NODES];
+	uint64		nrandom;		/* cc_random's calls */
+	int64		began;			/* monotonic ms */
+
+	/* disk.c */
+	SimFile    *disk;
+	SimFile    *old_disk[6];	/* copies for SIM_ROLLBACK, oldest first */
+	int			nold;
+	uint64		ninodes;
+
+	/* check.c */
+	int			id;				/* index of its id; -1 before the first start */
+	bool		loading;
+	int			ghost_life;
+	int			origin_map[SIM_MAX_ORIGINS];	/* its index -> ours, + 1 */
+	SimVersion	ghost[SIM_MAX_KEYS];	/* the newest it has taken */
+	SimVersion	loaded[SIM_MAX_KEYS];	/* what its files held */
+	SimVersion	over[SIM_DATA_KEYS];	/* what it has seen expired */
+	SimVersion	journaled[SIM_DATA_KEYS];	/* what it said is written ... */
+	SimVersion	synced[SIM_DATA_KEYS];	/* ... and fsynced */
+};
+
+/* ---- a run ---- */
+typedef struct SimConfig
+{
+	int			nodes;
+	int			keys;
+	int			value_max;
+	uint32		partitions;
+	Size		store_bytes;
+	uint32		ring;
+	uint32		floor_generations;
+	uint32		floor_bits;
+	SimTime		end;			/* of the actions */
+	int			nactions;
+	int64		skew_ms;		/* clocks differ by at most twice that */
+	int64		max_skew_ms;
+	SimTime		latency;
+	double		latency_tail;	/* probability of a very late message */
+	SimTime		disk_latency;
+	CcJournalSync sync;
+	int64		heartbeat_ms;
+	int64		peer_timeout_ms;
+	int64		startup_timeout_ms;
+	Size		batch_bytes;
+	SimTime		writer_pause;	/* the writer's and the sweep's slowness */
+	SimTime		sweep_pause;
+	double		writer_stall;	/* probability of a long pause */
+	uint32		yield_odds;		/* of 65536 */
+	SimTime		yield_max;
+	double		errors;			/* probability that an operation fails half-way */
+	int			groups;			/* 1, or 2 that meet later */
+	int			first_group;	/* nodes of the first */
+	bool		partial_end;	/* some links stay down at the end */
+	bool		persist;
+} SimConfig;
+
+typedef struct SimEvent
+{
+	SimTime		at;
+	uint64		order;
+	void		(*fn) (void *arg, uint64 n);
+	void	   *arg;
+	uint64		n;
+} SimEvent;
+
+typedef struct SimStats
+{
+	uint64		events;
+	uint64		messages;
+	uint64		switches;
+	uint64		writes;
+	uint64		takes;
+	uint64		refused;
+	uint64		starts;
+	uint64		kept[24];		/* how often things happened; see SIM_COUNT */
+} SimStats;
+
+typedef struct Sim
+{
+	uint64		seed;
+	SimConfig	cfg;
+	SimTime		now;
+	bool		tracing;
+	bool		running;
+	bool		quiet;			/* the end: no more faults or writes */
+
+	bool		violated;
+	char		kind[32];
+	char		message[1024];
+
+	SimNode		node[SIM_MAX_NODES];
+	bool		cut[SIM_MAX_NODES][SIM_MAX_NODES];	/* from, to */
+
+	SimAction	action[SIM_MAX_ACTIONS];
+	int			nactions;
+
+	/* oracle.c */
+	CcNodeId	id[SIM_MAX_IDS];
+	int			nids;
+	SimOrigin	origin[SIM_MAX_ORIGINS];
+	int			norigins;
+	char		key_name[SIM_MAX_KEYS][80];
+	uint16		key_len[SIM_MAX_KEYS];
+	bool		key_system[SIM_MAX_KEYS];
+	int			nkeys;
+	uint64		nvalues;
+	uint32		forgotten_ids;	/* bits: somebody called cache_forget */
+
+	uint64		nconns;
+	SimFiber   *fiber;			/* that runs now; NULL: the scheduler */
+	SimNode    *here;			/* whose memory cc points to */
+	SimStats	stats;
+} Sim;
+
+extern Sim	sim;
+
+/* ---- chance ---- */
+typedef enum SimPurpose
+{
+	SIM_U_CONFIG = 1, SIM_U_ACTIONS, SIM_U_FIBER, SIM_U_LATENCY, SIM_U_TAIL,
+	SIM_U_ZOMBIE, SIM_U_ACK, SIM_U_ACK_TAIL, SIM_U_CRASH, SIM_U_RANDOM,
+	SIM_U_END, SIM_U_OFFSET, SIM_U_START, SIM_U_CUT, SIM_U_VALUE, SIM_U_RETRY
+} SimPurpose;
+
+extern uint64 sim_hash(SimPurpose purpose, uint64 a, uint64 b, uint64 c);
+extern double sim_unit(SimPurpose purpose, uint64 a, uint64 b, uint64 c);
+extern uint32 sim_below(uint32 n, SimPurpose purpose, uint64 a, uint64 b,
+						uint64 c);
+
+/* The next number of the running fiber's own stream. */
+extern uint64 sim_draw(void);
+extern double sim_draw_unit(void);
+extern SimTime sim_draw_time(SimTime max);
+
+/* ---- time and fibers (fiber.c) ---- */
+extern void sim_at(SimTime at, void (*fn) (void *, uint64), void *arg, uint64 n);
+
+/* Runs until the time has come or a violation was found. */
+extern void sim_run_until(SimTime until);
+
+/*
+ * Starts a fiber on a node; no names its stream of chance together with what.
+ */
+extern SimFiber *sim_fiber_start(SimNode *node, const char *what, uint64 no,
+								 void (*fn) (void *), void *arg);
+
+/* Drops all fibers of a node, as they are. */
+extern void sim_fibers_drop(SimNode *node);
+
+/* In a fiber: sleeps; waits for sim_wake at most so long. */
+extern void sim_sleep(SimTime time);
+extern bool sim_wait(SimTime time);
+extern void sim_wake(SimFiber *f);
+extern bool sim_fiber_alive(SimFiber *f);
+extern void sim_fibers_reset(void);
+
+/* Somebody has waited for a lock for too long. */
+extern void sim_check_stuck(void);
+
+/* Where an error might be raised; raises one; whether one may be. */
+extern void sim_check_unlocked(const char *where);
+extern void sim_raise(void) pg_attribute_noreturn();
+extern bool sim_may_raise(void);
+
+/* Runs fn; false when an error was raised in it, as PG_TRY would see it. */
+extern bool sim_try(void (*fn) (void *), void *arg);
+
+/* cc points to the node's memory (NULL: to nothing). */
+extern void sim_enter(SimNode *node);
+
+/* ---- port.c ---- */
+extern void *sim_memory(Size size); /* of the run; zeroed, never freed */
+extern void sim_memory_reset(void);
+extern void sim_trace(const char *fmt, ...) pg_attribute_printf(1, 2);
+extern void sim_violate(const char *kind, const char *fmt, ...)
+			pg_attribute_printf(2, 3) pg_attribute_noreturn();
+extern void sim_leave_fiber(void) pg_attribute_noreturn();
+extern bool sim_escape(void (*fn) (void));
+
+/* ---- disk.c ---- */
+extern void sim_disk_crash(SimNode *node, bool power);
+extern void sim_disk_rot(SimNode *node, uint64 draw);
+extern void sim_disk_remember(SimNode *node);
+extern bool sim_disk_roll_back(SimNode *node, bool copied);
+
+/* ---- net.c ---- */
+
+/* Opens a connection for a session; NULL when nobody answers. */
+extern SimConn *sim_net_connect(SimNode *from, SimNode *to, CcSender *sender);
+extern void sim_net_send(SimConn *c, const char *data, Size len);
+extern CcSender *sim_net_sender(SimConn *c);
+extern uint64 sim_net_number(SimConn *c);
+
+/* The next reply that has come; false: none yet. */
+extern bool sim_net_reply(SimConn *c, const char **data, Size *len);
+extern bool sim_net_broken(SimConn *c);
+
+/* The sender is done with it; it frees the CcSender itself. */
+extern void sim_net_close(SimConn *c);
+
+/* Links, and what goes with a node */
+extern void sim_net_cut(SimNode *from, SimNode *to, uint64 draw);
+extern void sim_net_mend(SimNode *from, SimNode *to);
+extern void sim_net_reset(SimConn *c);
+extern void sim_net_node_gone(SimNode *node);
+extern void sim_net_begin(void);
+
+/* ---- node.c ---- */
+extern void sim_node_create(int no, uint32 setting_seeds);
+extern void sim_node_start(SimNode *node);
+extern void sim_node_crash(SimNode *node, bool power);
+extern void sim_node_stop(SimNode *node, SimTime restart_at);
+extern void sim_node_restart_at(SimNode *node, SimTime at);
+extern void sim_node_sweep(SimNode *node);
+extern void sim_node_join(SimNode *node, SimNode *seed);
+extern void sim_node_kill_removed(SimNode *node);
+extern Size sim_node_memory_size(void);
+
+/* ---- client.c ---- */
+extern void sim_client_start(SimNode *node, const SimAction *a);
+extern void sim_client_reader(SimNode *node);
+extern uint16 sim_client_key(int no, char *key);
+
+/* ---- schedule.c ---- */
+extern void sim_schedule_draw(uint64 seed);
+
+/*
+ * One run of the seed: of the schedule given, or (NULL) of its own.  True
+ * when nothing was violated.
+ */
+extern bool sim_run(uint64 seed, const SimAction *actions, int nactions,
+					bool tracing);
+
+/* ---- shrink.c ---- */
+extern int	sim_shrink(uint64 seed, SimAction *actions, int nactions,
+					   const char *kind);
+
+/* ---- oracle.c ---- */
+extern int	sim_oracle_key(uint64 hash, uint16 ns, const char *key, Size len);
+extern int	sim_oracle_first(int origin, uint64 seq);
+extern int	sim_oracle_id(const CcNodeId *id);
+extern int	sim_oracle_origin(SimNode *node, int origin);
+extern void sim_oracle_version(SimNode *node, const CcEntry *e, SimVersion *v);
+extern int	sim_version_cmp(const SimVersion *a, const SimVersion *b);
+extern SimDot *sim_oracle_find(int origin, uint64 seq);
+extern SimDot *sim_oracle_add(int origin, uint64 seq);
+extern SimDot *sim_oracle_written(int key, const SimVersion *v);
+extern bool sim_oracle_evicted(int key, const SimVersion *v);
+extern uint64 sim_oracle_value(uint8 type, uint8 flags, const char *value,
+							   Size len);
+extern const char *sim_dot_text(int origin, uint64 seq);
+extern const char *sim_hlc_text(uint64 hlc);
+extern const char *sim_key_text(int key);
+
+/* ---- check.c ---- */
+extern void sim_check_boot(SimNode *node);
+extern void sim_check_loaded(SimNode *node);
+
+/* What a read begins with, and ends with (e NULL: a miss). */
+extern void sim_check_read_begin(SimNode *node, int key, SimVersion *ghost,
+								 int64 *now_ms);
+extern void sim_check_read_end(SimNode *node, int key, const SimVersion *ghost,
+							   int64 now_ms, const CcEntry *e);
+
+/* NULL when nothing is left to be done, else what is missing. */
+extern const char *sim_check_settled(void);
+extern void sim_check_final(const char *why);
+
+#endif							/* SIM_H */
