@@ -31,7 +31,7 @@ int			cc_heartbeat_interval = 250;
 int			cc_peer_timeout = 3000;
 int			cc_min_nodes = 1;
 int			cc_startup_timeout = 15000;
-int			cc_journal_sync = 1;
+int			cc_journal_sync_mode = 1;
 int			cc_max_value_size = 1024 * 1024;
 int			cc_max_clock_skew = 5000;
 int			cc_merge_timeout = 1000;
@@ -119,7 +119,7 @@ define_writes(void)
 {
 	DefineCustomEnumVariable("cachecluster.journal_sync",
 							 "Sets when the journal is flushed to disk.", NULL,
-							 &cc_journal_sync, cc_journal_sync,
+							 &cc_journal_sync_mode, cc_journal_sync_mode,
 							 journal_sync_options, PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
 	define_int("cachecluster.max_value_size",

@@ -35,7 +35,7 @@ extern int	cc_heartbeat_interval;	/* ms, as are all that follow */
 extern int	cc_peer_timeout;
 extern int	cc_min_nodes;
 extern int	cc_startup_timeout;
-extern int	cc_journal_sync;	/* CcJournalSync */
+extern int	cc_journal_sync_mode;	/* CcJournalSync; cachecluster.journal_sync */
 extern int	cc_max_value_size;	/* bytes */
 extern int	cc_max_clock_skew;
 extern int	cc_merge_timeout;

@@ -5,11 +5,25 @@
  *	  stop (PROTOCOL.md section 6).
  *
  *	pgsql_tmp.identity			who this node is (identity.h)
+ *	pgsql_tmp.anchor			its inode is this data directory's (identity.h)
  *	pgsql_tmp.snapshot.<gen>	everything, as of a moment (snapshot.h)
- *	pgsql_tmp.journal.<gen>		what changed since snapshot gen began
+ *	pgsql_tmp.journal.<gen>		what changed since generation gen began
  *								(journal.h)
  *	pgsql_tmp.marked			exists while the files must not be loaded after
  *								an unclean stop (PROTOCOL.md, bound)
+ *	pgsql_tmp.marked.old		the same, set before the running snapshot began,
+ *								which ends it
+ *
+ * Generations.  A generation begins at a moment: a copy of VV and the end of
+ * the change log, up to which its predecessor has journalled.  Every start
+ * begins one, for no journal is appended to by a later life, and every
+ * snapshot does.  What is believed at a load is a chain: the newest snapshot
+ * and the journals from its generation on, without a gap.  Files below the
+ * newest snapshot go when it is complete.
+ *
+ * After a gap (a reader that fell off the ring, a disk that was full, a bad
+ * block) the new generation rests on its own snapshot: until that is complete
+ * the journal is written, but nothing counts as journalled, and VVj stays.
  *
  * Locking: only the writer calls these, and cc_cache_mark_file anybody.  They
  * take one partition's lock at a time, in shared mode, and never hold one
@@ -31,10 +45,27 @@ typedef enum CcJournalSync
 	CC_SYNC_ALWAYS
 } CcJournalSync;
 
+#define CC_MARKED_FILE		"pgsql_tmp.marked"
+#define CC_MARKED_OLD_FILE	"pgsql_tmp.marked.old"
+
+/* Sizes that the simulator makes small */
+typedef struct CcFilesLimits
+{
+	Size		block_bytes;	/* a block of a file is written at this length */
+	uint64		piece_bytes;	/* of a snapshot in one cc_files_work, and ... */
+	uint32		piece_buckets;	/* ... at most so many buckets */
+	uint64		snapshot_bytes; /* of journals that make a snapshot due */
+} CcFilesLimits;
+
+extern CcFilesLimits cc_files_limits;
+
 typedef struct CcFiles CcFiles; /* files.c */
 
 /*
- * Loads identity, snapshot and journals (or begins anew), reserves the clock,
+ * Where a writer has been before in this life of the shared memory (the phase
+ * is past CC_LOADING), nothing is loaded: the new one goes on behind a gap.
+ *
+ * Otherwise loads identity, snapshot and journals (or begins anew), reserves the clock,
  * begins a new journal, and leaves the state ready for CC_PENDING: identity
  * and incarnation are durable, VV, G, F, horizons, seeds and own sequence are
  * set.  Where nothing can be written: a random id in memory only.  Does not

@@ -523,10 +523,11 @@ entry_is_sound(const CcEntry *e)
 		return false;
 	if ((e->type == CC_STUB || e->flags & CC_F_NULL) && e->vallen != 0)
 		return false;
-	if (e->type == CC_COUNTER && !cc_counter_value(e->value, e->vallen, &number))
+	if (e->type == CC_COUNTER &&
+		!cc_counter_value(e->value, e->vallen, &number))
 		return false;
 
-	/* a dot of sequence number 0 would be covered by nothing but all */
+	/* every VV covers sequence number 0, none but an infinite one the last */
 	return e->seq > 0 && e->seq < CC_VV_INF && e->hlc > 0 &&
 		e->at >= e->hlc && e->expires >= 0;
 }

@@ -63,6 +63,7 @@ cc_state_init(void *mem, uint32 origin_cap)
 	pg_atomic_init_u64(&s->journaled, 0);
 	pg_atomic_init_u64(&s->synced, 0);
 	pg_atomic_init_u32(&s->journal_failed, 0);
+	pg_atomic_init_u32(&s->bad_blocks, 0);
 	pg_atomic_init_u32(&s->seeds_version, 0);
 	pg_atomic_init_u64(&s->sweep_cycle, 0);
 	pg_atomic_init_u32(&s->norigins, 0);

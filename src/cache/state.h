@@ -113,6 +113,7 @@ typedef struct CcStateShared
 	pg_atomic_uint64 journaled;
 	pg_atomic_uint64 synced;
 	pg_atomic_uint32 journal_failed;
+	pg_atomic_uint32 bad_blocks;	/* damage that this start has met */
 
 	bool		persist;		/* fixed at start; false: VVj is VV */
 

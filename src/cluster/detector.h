@@ -9,6 +9,7 @@
  *	   clock.  TCP's opinion does not count, in either direction.
  *	3. A peer that is down stays a member, and is up again when it is heard.
  *	4. That A does not hear B says nothing of whether B hears A.
+ *	5. Time in which we did not run ourselves is no silence of others.
  *
  * Locking: members->lock.
  *
@@ -29,13 +30,20 @@ extern void cc_detector_heard(int slot, int64 now);
  */
 extern void cc_detector_check(int64 now, int64 peer_timeout);
 
-/* Whether the member counts as reachable. */
+/*
+ * Whether the member counts as reachable: it was heard since our start and is
+ * not down, or it is this node itself.
+ */
 extern bool cc_detector_reachable(int slot);
+
+/* The same; members->lock is held by the caller. */
+extern bool cc_detector_is_up(const CcMemberShared *m);
 
 /*
  * Moves the phase on, JOINING, PENDING, READY: ready without seeds and other
  * members at once; when our VV covers what some reachable peer had at its
- * hello; or when startup_timeout has passed since began.
+ * hello; or when startup_timeout has passed since began.  To be called
+ * after cc_membership_maintain, by the replicator.
  */
 extern void cc_detector_phase(int64 now, int64 began, int64 startup_timeout,
 							  bool have_seeds);

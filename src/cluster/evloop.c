@@ -27,10 +27,10 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/resolve.h"
 #include "base/wake.h"
 #include "cache/state.h"
 #include "cluster/links.h"
-#include "cluster/resolve.h"
 #include "postmaster/interrupt.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
@@ -141,12 +141,6 @@ cc_evloop_unwatch(CcWatch *w)
 {
 	uv_poll_stop(&w->poll);
 	uv_close((uv_handle_t *) &w->poll, free_watch);
-}
-
-uint64
-cc_evloop_usec(void)
-{
-	return uv_hrtime() / 1000;
 }
 
 /* ------------------------------------------------------------------------

@@ -44,7 +44,4 @@ extern int	cc_evloop_fd(const CcWatch *w);
  */
 extern void cc_evloop_unwatch(CcWatch *w);
 
-/* Monotonic time in microseconds. */
-extern uint64 cc_evloop_usec(void);
-
 #endif							/* CC_EVLOOP_H */

@@ -7,7 +7,7 @@
  * the table of members; what is still wanted keeps its connection.
  *
  *	- A link to a member is held back while another link has a session with
- *	  that node.  A seed's is not: it finds out by itself (peer.h) and looks
+ *	  that node.  A seed's is not: it finds out by itself (call.h) and looks
  *	  again now and then, since the address may come to lead elsewhere.
  *	- A removed node has no links, and nobody calls it.
  *
@@ -24,10 +24,10 @@
 
 #include "base/guc.h"
 #include "cache/changelog.h"
+#include "cluster/call.h"
 #include "cluster/detector.h"
 #include "cluster/membership.h"
 #include "cluster/peer.h"
-#include "cluster/replicate.h"
 
 #define MAX_LINKS		(2 * CC_MAX_MEMBERS)
 #define CONNINFO_LEN	1024
@@ -41,7 +41,7 @@
 
 typedef struct Link
 {
-	CcPeer	   *peer;
+	CcCall	   *call;
 	bool		seed;
 	bool		wanted;
 	char	   *conninfo;
@@ -67,11 +67,14 @@ static bool removed;			/* we were, for good */
 static bool bad_seeds_told;
 static int64 began;
 static int64 next_round;
-static uint64 seen_changes;		/* of cc_peer_changes */
+static uint64 seen_changes;		/* of cc_call_changes */
 static uint64 seen_position;	/* the published end when */
 static uint32 seen_seeds;		/* we last looked, and version of seeds */
-static CcNodeId announced_id;
-static uint64 announced_incarnation;
+static CcNodeId our_id;
+static uint64 our_boot;
+static char our_name[CC_NAME_LEN];
+static char our_address[CC_ADDRESS_LEN];
+static bool had_session[CC_MAX_MEMBERS];
 
 /* ------------------------------------------------------------------------
  * The list of links
@@ -81,7 +84,7 @@ static uint64 announced_incarnation;
 static void
 drop_link(int i)
 {
-	cc_peer_free(links[i].peer);
+	cc_call_free(links[i].call);
 	cc_free(links[i].conninfo);
 	links[i] = links[--nlinks];
 }
@@ -109,8 +112,8 @@ want_link(const char *conninfo, const CcNodeId *member)
 	if (nlinks == MAX_LINKS)
 		return false;
 	l = &links[nlinks];
-	l->peer = cc_peer_create(conninfo, member == NULL, member);
-	if (l->peer == NULL)
+	l->call = cc_call_create(conninfo, member == NULL, member);
+	if (l->call == NULL)
 		return false;
 	l->seed = member == NULL;
 	l->wanted = true;
@@ -179,7 +182,7 @@ copy_members(void)
 	CcMembersShared *ms = cc.members;
 
 	nmembers = 0;
-	removed = false;
+	removed = pg_atomic_read_u32(&ms->removed) != 0;
 	cc_lock_shared(&ms->lock);
 	for (uint32 i = 0; i < CC_MAX_MEMBERS; i++)
 	{
@@ -193,8 +196,6 @@ copy_members(void)
 		copy->self = m->self;
 		strlcpy(copy->address, m->address, CC_ADDRESS_LEN);
 		nmembers++;
-		if (m->self && m->removed)
-			removed = true;
 	}
 	cc_unlock(&ms->lock);
 }
@@ -237,9 +238,9 @@ refresh_links(int64 now)
 
 		if (!links[i].wanted)
 			drop_link(i);
-		else if (cc_peer_sender(links[i].peer) != NULL &&
-				 cc_peer_id(links[i].peer, &id) && is_removed(&id))
-			cc_peer_reset(links[i].peer, now, RETRY_REMOVED);
+		else if (cc_call_in_session(links[i].call) &&
+				 cc_call_id(links[i].call, &id) && is_removed(&id))
+			cc_call_reset(links[i].call, now, RETRY_REMOVED);
 	}
 }
 
@@ -251,8 +252,8 @@ session_with(const CcNodeId *id)
 	{
 		CcNodeId	peer;
 
-		if (cc_peer_sender(links[i].peer) != NULL &&
-			cc_peer_id(links[i].peer, &peer) && cc_id_cmp(&peer, id) == 0)
+		if (cc_call_in_session(links[i].call) &&
+			cc_call_id(links[i].call, &peer) && cc_id_cmp(&peer, id) == 0)
 			return &links[i];
 	}
 	return NULL;
@@ -269,10 +270,10 @@ hold_links(int64 now)
 		if (links[i].seed)
 			continue;
 		session = session_with(&links[i].member);
-		cc_peer_set_held(links[i].peer, now,
+		cc_call_set_held(links[i].call, now,
 						 session != NULL && session != &links[i]);
 	}
-	seen_changes = cc_peer_changes();
+	seen_changes = cc_call_changes();
 }
 
 /* Seeds that are not ourselves. */
@@ -281,7 +282,7 @@ have_seeds(void)
 {
 	for (int i = 0; i < nlinks; i++)
 	{
-		if (links[i].seed && !cc_peer_is_self(links[i].peer))
+		if (links[i].seed && !cc_call_is_self(links[i].call))
 			return true;
 	}
 	return false;
@@ -303,96 +304,55 @@ have_others(void)
  * ------------------------------------------------------------------------
  */
 
-/* Our member entry says who we are; written again when that has changed. */
+/* A node that has become another one begins all its sessions anew. */
 static void
-announce(void)
+note_identity(int64 now)
 {
-	char		name[CC_NAME_LEN];
-	char		wanted[CONNINFO_LEN];
-	char		address[CC_ADDRESS_LEN];
 	CcNodeId	id;
-	uint64		incarnation;
+	uint64		boot;
 
 	cc_lock_shared(&cc.state->lock);
 	id = cc.state->id;
-	incarnation = cc.state->incarnation;
+	boot = cc.state->boot;
 	cc_unlock(&cc.state->lock);
-	if (loaded && cc_id_cmp(&id, &announced_id) == 0 &&
-		incarnation == announced_incarnation)
-		return;
-
-	cc_guc_address(wanted, sizeof(wanted));
-	if (!cc_peer_address(wanted, address, sizeof(address)))
-		cc_log(CC_WARN, "cachecluster.advertise names no host; members learn no address of this node");
-	cc_membership_announce(cc_guc_node_name(name, sizeof(name)), address);
-	announced_id = id;
-	announced_incarnation = incarnation;
-}
-
-static CcLinkState
-link_state(CcSender *s)
-{
-	switch (cc_sender_phase(s))
+	if (loaded && (boot != our_boot || cc_id_cmp(&id, &our_id) != 0))
 	{
-		case CC_SEND_HELLO:
-			return CC_PEER_CONNECTING;
-		case CC_SEND_SCAN:
-		case CC_SEND_FULL:
-		case CC_SEND_FLOOR:
-			return CC_PEER_SYNCING;
-		default:
-			return CC_PEER_STREAMING;
+		for (int i = 0; i < nlinks; i++)
+			cc_call_reset(links[i].call, now, 0);
 	}
+	our_id = id;
+	our_boot = boot;
 }
 
-/* What the views show of a member; the caller holds members->lock. */
+/*
+ * What the views show of a session stands in the table by the sender's doing;
+ * how many there were, and that there is none, by ours.
+ */
 static void
-show_link(CcMemberShared *m, CcSender *s, const CcPeerStats *stats)
-{
-	m->bytes_sent += stats->bytes_sent;
-	m->reconnects += stats->sessions;
-	if (s == NULL)
-		return;
-	m->state = link_state(s);
-	m->rtt_ms = stats->rtt_ms;
-	if (stats->skew_known)
-		m->clock_skew_ms = stats->skew_ms;
-}
-
-static void
-show_members(int64 now)
+show_links(void)
 {
 	CcMembersShared *ms = cc.members;
-	int64		wall = cc_clock_ms();
-
-	for (int i = 0; i < nlinks; i++)
-	{
-		CcPeerStats stats;
-		CcNodeId	id;
-		int			slot;
-
-		if (!cc_peer_id(links[i].peer, &id))
-			continue;
-		slot = cc_membership_find(&id);
-		if (slot < 0)
-			continue;
-		cc_peer_take_stats(links[i].peer, &stats);
-		cc_lock_exclusive(&ms->lock);
-		show_link(&ms->member[slot], cc_peer_sender(links[i].peer), &stats);
-		cc_unlock(&ms->lock);
-	}
 
 	cc_lock_exclusive(&ms->lock);
-	for (int i = 0; i < CC_MAX_MEMBERS; i++)
+	for (int slot = 0; slot < CC_MAX_MEMBERS; slot++)
 	{
-		CcMemberShared *m = &ms->member[i];
-		uint64		heard;
+		CcMemberShared *m = &ms->member[slot];
+		uint64		sessions = 0;
 
-		if (!m->used || m->self)
+		if (!cc_membership_is_peer(m))
 			continue;
-		heard = pg_atomic_read_u64(&m->last_heard);
-		if (heard != 0)
-			m->last_heard_wall = wall - (now - (int64) heard);
+		for (int i = 0; i < nlinks; i++)
+		{
+			CcNodeId	id;
+
+			if (cc_call_id(links[i].call, &id) && cc_id_cmp(&id, &m->id) == 0)
+				sessions += cc_call_take_sessions(links[i].call);
+		}
+		if (sessions > 0)
+		{
+			m->reconnects += had_session[slot] ? sessions : sessions - 1;
+			had_session[slot] = true;
+		}
 		if (m->state != CC_PEER_DOWN && session_with(&m->id) == NULL)
 			m->state = CC_PEER_CONNECTING;
 	}
@@ -413,6 +373,18 @@ found_cluster(int64 now)
 		cc_membership_found();
 }
 
+/*
+ * Time between two rounds.  The detector must look more often than a peer
+ * could be silent.
+ */
+static int64
+round_time(void)
+{
+	int64		ms = Min(cc_heartbeat_interval, Max(cc_peer_timeout / 3, 1));
+
+	return nlinks > 0 ? ms : Max(ms, ALONE_ROUND);
+}
+
 /* Returns the time until the next round. */
 static int64
 do_duties(int64 now)
@@ -420,8 +392,9 @@ do_duties(int64 now)
 	if (cc_state_phase() <= CC_LOADING)
 		return LOADING_ROUND;
 	copy_members();
+	note_identity(now);
 	if (!removed)
-		announce();
+		cc_membership_announce(our_name, our_address);
 	loaded = true;
 	seen_seeds = pg_atomic_read_u32(&cc.state->seeds_version);
 	refresh_links(now);
@@ -430,10 +403,9 @@ do_duties(int64 now)
 		found_cluster(now);
 	cc_membership_maintain();
 	cc_detector_check(now, cc_peer_timeout);
-	show_members(now);
+	show_links();
 	cc_detector_phase(now, began, cc_startup_timeout, have_seeds());
-	return nlinks > 0 ? cc_heartbeat_interval :
-		Max(cc_heartbeat_interval, ALONE_ROUND);
+	return round_time();
 }
 
 /* ------------------------------------------------------------------------
@@ -444,7 +416,6 @@ do_duties(int64 now)
 static bool
 configure(void)
 {
-	char		name[CC_NAME_LEN];
 	CcSenderOptions opt = {
 		.heartbeat_ms = cc_heartbeat_interval,
 		.peer_timeout_ms = cc_peer_timeout,
@@ -452,15 +423,20 @@ configure(void)
 	};
 
 	bad_seeds_told = false;
-	return cc_peer_configure(&opt, cc_peer_conninfo,
-							 cc_guc_node_name(name, sizeof(name)));
+	return cc_call_configure(&opt, cc_peer_conninfo, our_name);
 }
 
 void
 cc_links_init(int64 now)
 {
+	char		advertised[CONNINFO_LEN];
+
 	began = now;
 	next_round = now;
+	cc_guc_node_name(our_name, sizeof(our_name));
+	cc_guc_address(advertised, sizeof(advertised));
+	if (!cc_peer_address(advertised, our_address, sizeof(our_address)))
+		cc_log(CC_WARN, "cachecluster.advertise names no host; members cannot learn how to reach this node");
 	configure();
 }
 
@@ -470,7 +446,7 @@ cc_links_reload(int64 now)
 	if (configure())
 	{
 		for (int i = 0; i < nlinks; i++)
-			cc_peer_reset(links[i].peer, now, 0);
+			cc_call_reset(links[i].call, now, 0);
 	}
 	next_round = now;
 }
@@ -487,8 +463,8 @@ cc_links_step(int64 now)
 	/* before the peers look, so that what comes after is seen as pending */
 	seen_position = cc_changelog_published();
 	for (int i = 0; i < nlinks; i++)
-		cc_peer_step(links[i].peer, now);
-	if (seen_changes != cc_peer_changes())
+		cc_call_step(links[i].call, now);
+	if (seen_changes != cc_call_changes())
 		hold_links(now);
 }
 
@@ -498,7 +474,7 @@ cc_links_due(void)
 	int64		due = next_round;
 
 	for (int i = 0; i < nlinks; i++)
-		due = Min(due, cc_peer_due(links[i].peer));
+		due = Min(due, cc_call_due(links[i].call));
 	return due;
 }
 

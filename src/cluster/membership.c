@@ -4,22 +4,13 @@
  *	  Who belongs to the group: the entries that say so, and the table that
  *	  follows them.  (What is known of each member is in stability.c.)
  *
- * PROTOCOL.md, members are entries.  All three kinds live in the system
- * namespace, are of type bytea and replicate like any entry:
- *
- *	'm' u8 node[16]		u64 incarnation, u64 joined, u8 len, name,
- *						u8 len, address
- *	'r' u8 node[16]		no bytes: the node was removed, for good
- *	'c'					u8 cluster[16], u64 oldest: join time of the oldest
- *						member of the group that made the id
- *
  * Promises: a node that was removed once stays removed; an incarnation in the
  * table never goes back; a slot is never given to another node.
  *
  * Locking: members->lock for the table; state->lock, taken alone, for the
  * cluster id.  The store is never asked while members->lock is held.
  *
- * May include: base/, cache/, detector.h.
+ * May include: base/, cache/, detector.h, entries.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,128 +18,7 @@
 
 #include "cache/cache.h"
 #include "cluster/detector.h"
-
-#define ID_KEY_LEN		(1 + CC_ID_LEN)
-#define CLUSTER_LEN		(CC_ID_LEN + 8)
-
-/* Longest value of a member entry */
-#define MEMBER_LEN		(8 + 8 + 1 + CC_NAME_LEN + 1 + CC_ADDRESS_LEN)
-
-/* A member entry's value, taken apart. */
-typedef struct MemberValue
-{
-	uint64		incarnation;
-	uint64		joined;
-	char		name[CC_NAME_LEN];
-	char		address[CC_ADDRESS_LEN];
-} MemberValue;
-
-static void
-id_key(char key[ID_KEY_LEN], char kind, const CcNodeId *id)
-{
-	key[0] = kind;
-	memcpy(key + 1, id->b, CC_ID_LEN);
-}
-
-/*
- * Copies a text that ends in a log line or a view: cut to its room, between
- * characters of UTF-8, and without control characters.
- */
-static void
-copy_text(char *to, Size size, const char *from, Size len)
-{
-	if (len > size - 1)
-	{
-		len = size - 1;
-		while (len > 0 && ((uint8) from[len] & 0xc0) == 0x80)
-			len--;
-	}
-	for (Size i = 0; i < len; i++)
-		to[i] = (uint8) from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
-	to[len] = '\0';
-}
-
-static bool
-read_text(CcReader *r, char *to, Size size)
-{
-	uint8		len = cc_read_u8(r);
-	const char *p = cc_read_bytes(r, len);
-
-	if (p == NULL)
-		return false;
-	copy_text(to, size, p, len);
-	return true;
-}
-
-/* False when it is malformed; then it is as if the entry was not there. */
-static bool
-parse_member(const CcEntry *e, MemberValue *v)
-{
-	CcReader	r;
-
-	cc_reader_init(&r, e->value, e->vallen);
-	v->incarnation = cc_read_u64(&r);
-	v->joined = cc_read_u64(&r);
-	return read_text(&r, v->name, sizeof(v->name)) &&
-		read_text(&r, v->address, sizeof(v->address)) &&
-		v->incarnation != 0;
-}
-
-static void
-build_member(CcBuf *b, const MemberValue *v)
-{
-	Size		len;
-
-	b->len = 0;
-	cc_buf_reserve(b, MEMBER_LEN);
-	cc_buf_put_u64(b, v->incarnation);
-	cc_buf_put_u64(b, v->joined);
-	len = strlen(v->name);
-	cc_buf_put_u8(b, (uint8) len);
-	cc_buf_put(b, v->name, len);
-	len = strlen(v->address);
-	cc_buf_put_u8(b, (uint8) len);
-	cc_buf_put(b, v->address, len);
-}
-
-static bool
-parse_cluster(const CcEntry *e, CcNodeId *id, uint64 *oldest)
-{
-	CcReader	r;
-	const char *p;
-
-	cc_reader_init(&r, e->value, e->vallen);
-	p = cc_read_bytes(&r, CC_ID_LEN);
-	*oldest = cc_read_u64(&r);
-	if (r.bad)
-		return false;
-	memcpy(id->b, p, CC_ID_LEN);
-	return true;
-}
-
-/* Reads a system entry that is no stub. */
-static bool
-read_system(const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
-{
-	buf->len = 0;
-	return cc_cache_peek(CC_NS_SYSTEM, key, keylen, e, buf) &&
-		e->type != CC_STUB;
-}
-
-static bool
-write_system(const char *key, uint16 keylen, const char *value, Size len)
-{
-	CcChange	c = {.op = CC_OP_PUT};
-	CcOutcome	o;
-
-	c.ns = CC_NS_SYSTEM;
-	c.key = key;
-	c.keylen = keylen;
-	c.type = CC_BYTEA;
-	c.value = value;
-	c.vallen = (uint32) len;
-	return cc_cache_change(&c, &o) == CC_DONE;
-}
+#include "cluster/entries.h"
 
 Size
 cc_membership_size(uint32 origin_cap)
@@ -249,11 +119,11 @@ find_or_add_slot(const CcNodeId *id)
 static void
 follow_member(const CcNodeId *id, const CcEntry *e)
 {
-	MemberValue v;
+	CcMemberEntry v;
 	bool		added = false;
 	int			slot;
 
-	if (!parse_member(e, &v))
+	if (!cc_entries_parse_member(e, &v))
 		return;
 	cc_lock_exclusive(&cc.members->lock);
 	slot = find_or_add_slot(id);
@@ -303,8 +173,16 @@ follow_removal(const CcNodeId *id)
 
 	if (news && self)
 		cc_log(CC_WARN, "this node was removed from its group");
-	else if (news)
+	else if (news && name[0] != '\0')
 		cc_log(CC_LOG, "\"%s\" was removed from the group", name);
+}
+
+void
+cc_membership_cast_out(void)
+{
+	CcNodeId	id = cc.state->id;
+
+	follow_removal(&id);
 }
 
 static void
@@ -313,7 +191,7 @@ follow_cluster(const CcEntry *e)
 	CcNodeId	id;
 	uint64		oldest;
 
-	if (!parse_cluster(e, &id, &oldest))
+	if (!cc_entries_parse_cluster(e, &id, &oldest))
 		return;
 	cc_lock_exclusive(&cc.state->lock);
 	cc.state->cluster_id = id;
@@ -327,7 +205,7 @@ follow(const char *key, uint16 keylen, const CcEntry *e)
 
 	if (keylen == 1 && key[0] == 'c')
 		follow_cluster(e);
-	if (keylen != ID_KEY_LEN)
+	if (keylen != CC_ID_KEY_LEN)
 		return;
 	memcpy(id.b, key + 1, CC_ID_LEN);
 	if (key[0] == 'm')
@@ -354,7 +232,7 @@ cc_membership_note(const char *key, uint16 keylen)
 		return;					/* horizons are the cache's own */
 
 	cc_buf_init(&buf);
-	while (read_system(key, keylen, &e, &buf) &&
+	while (cc_entries_read(key, keylen, &e, &buf) &&
 		   (first || cc_cache_compare(&e, &followed) != 0))
 	{
 		first = false;
@@ -457,8 +335,8 @@ cc_membership_self(uint64 *joined, char name[CC_NAME_LEN],
 void
 cc_membership_announce(const char *name, const char *address)
 {
-	char		key[ID_KEY_LEN];
-	MemberValue v;
+	char		key[CC_ID_KEY_LEN];
+	CcMemberEntry v;
 	CcBuf		buf;
 	CcBuf		value;
 	CcEntry		e;
@@ -470,20 +348,21 @@ cc_membership_announce(const char *name, const char *address)
 	cc_buf_init(&buf);
 	cc_buf_init(&value);
 	memset(&v, 0, sizeof(v));
-	id_key(key, 'm', &cc.state->id);
-	there = read_system(key, sizeof(key), &e, &buf) && parse_member(&e, &v);
+	cc_entries_key(key, 'm', &cc.state->id);
+	there = cc_entries_read(key, sizeof(key), &e, &buf) &&
+		cc_entries_parse_member(&e, &v);
 	if (!there)
 		v.joined = cc_hlc_tick(&cc.state->hlc);
 	v.incarnation = cc.state->incarnation;
 	if (name != NULL)
-		copy_text(v.name, sizeof(v.name), name, strlen(name));
+		cc_entries_text(v.name, sizeof(v.name), name, strlen(name));
 	if (address != NULL)
-		copy_text(v.address, sizeof(v.address), address, strlen(address));
+		cc_entries_text(v.address, sizeof(v.address), address, strlen(address));
 
-	build_member(&value, &v);
+	cc_entries_build_member(&value, &v);
 	if (!there || e.vallen != value.len ||
 		memcmp(e.value, value.data, value.len) != 0)
-		(void) write_system(key, sizeof(key), value.data, value.len);
+		(void) cc_entries_write(key, sizeof(key), value.data, value.len);
 	cc_buf_free(&value);
 	cc_buf_free(&buf);
 }
@@ -492,8 +371,8 @@ bool
 cc_membership_meet(const CcNodeId *id, uint64 incarnation, uint64 joined,
 				   const char *name, const char *address)
 {
-	char		key[ID_KEY_LEN];
-	MemberValue v;
+	char		key[CC_ID_KEY_LEN];
+	CcMemberEntry v;
 	CcBuf		buf;
 	CcEntry		e;
 	bool		there;
@@ -506,19 +385,19 @@ cc_membership_meet(const CcNodeId *id, uint64 incarnation, uint64 joined,
 		return false;
 
 	cc_buf_init(&buf);
-	id_key(key, 'r', id);
-	there = read_system(key, sizeof(key), &e, &buf);
+	cc_entries_key(key, 'r', id);
+	there = cc_entries_read(key, sizeof(key), &e, &buf);
 	key[0] = 'm';
 	if (!there)
-		there = read_system(key, sizeof(key), &e, &buf);
+		there = cc_entries_read(key, sizeof(key), &e, &buf);
 	if (!there)
 	{
 		v.incarnation = incarnation;
 		v.joined = joined != 0 ? joined : cc_hlc_tick(&cc.state->hlc);
-		copy_text(v.name, sizeof(v.name), name, strlen(name));
-		copy_text(v.address, sizeof(v.address), address, strlen(address));
-		build_member(&buf, &v);
-		(void) write_system(key, sizeof(key), buf.data, buf.len);
+		cc_entries_text(v.name, sizeof(v.name), name, strlen(name));
+		cc_entries_text(v.address, sizeof(v.address), address, strlen(address));
+		cc_entries_build_member(&buf, &v);
+		(void) cc_entries_write(key, sizeof(key), buf.data, buf.len);
 	}
 	cc_buf_free(&buf);
 	return cc_membership_find(id) >= 0;
@@ -538,10 +417,8 @@ write_cluster(const CcNodeId *id, uint64 oldest)
 	CcBuf		b;
 
 	cc_buf_init(&b);
-	cc_buf_reserve(&b, CLUSTER_LEN);
-	cc_buf_put(&b, id->b, CC_ID_LEN);
-	cc_buf_put_u64(&b, oldest);
-	(void) write_system("c", 1, b.data, b.len);
+	cc_entries_build_cluster(&b, id, oldest);
+	(void) cc_entries_write("c", 1, b.data, b.len);
 	cc_buf_free(&b);
 }
 
@@ -550,13 +427,14 @@ void
 cc_membership_found(void)
 {
 	CcNodeId	id;
+	uint64		now = pg_atomic_read_u64(&cc.state->hlc);
 	char		text[CC_ID_TEXT_LEN];
 
 	get_cluster_id(&id);
 	if (!cc_id_is_zero(&id) || pg_atomic_read_u32(&cc.members->removed) != 0)
 		return;
 	cc_random(&id, sizeof(id));
-	write_cluster(&id, cc_membership_oldest());
+	write_cluster(&id, Min(cc_membership_oldest(), now));
 	cc_log(CC_LOG, "began a new group, cluster id %s", cc_id_text(&id, text));
 }
 
@@ -597,7 +475,8 @@ cc_membership_oldest(void)
 	bool		found;
 
 	cc_buf_init(&buf);
-	found = read_system("c", 1, &e, &buf) && parse_cluster(&e, &id, &oldest);
+	found = cc_entries_read("c", 1, &e, &buf) &&
+		cc_entries_parse_cluster(&e, &id, &oldest);
 	cc_buf_free(&buf);
 	if (found)
 		return oldest;
@@ -618,7 +497,7 @@ cc_membership_oldest(void)
 bool
 cc_membership_forget(const CcNodeId *id)
 {
-	char		key[ID_KEY_LEN];
+	char		key[CC_ID_KEY_LEN];
 	int			slot;
 	bool		may = false;
 
@@ -630,8 +509,8 @@ cc_membership_forget(const CcNodeId *id)
 	if (!may)
 		return false;
 
-	id_key(key, 'r', id);
-	return write_system(key, sizeof(key), NULL, 0);
+	cc_entries_key(key, 'r', id);
+	return cc_entries_write(key, sizeof(key), NULL, 0);
 }
 
 uint64

@@ -207,6 +207,9 @@ extern void cc_membership_merge_cluster(const CcNodeId *theirs,
  */
 extern uint64 cc_membership_oldest(void);
 
+/* A member told us that we were removed: as if its entry had come to us. */
+extern void cc_membership_cast_out(void);
+
 /*
  * Removes a member for good.  The caller has it journalled before it takes
  * effect elsewhere.  False when there is no such member, or it is we.

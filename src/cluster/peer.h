@@ -1,105 +1,96 @@
 /*-------------------------------------------------------------------------
  *
  * peer.h
- *	  One outgoing connection: libpq, and a sender's messages over it.
+ *	  One connection to a peer's server: libpq, and nothing that waits.
  *
- *		WAITING -> RESOLVING -> CONNECTING -> LOOKUP -> HELLO -> STREAMING
- *		   ^____________|____________|___________|________|_________|
+ *		OPENING -> ASKED -> GREETED
  *
- * Nothing here waits.  cc_peer_step does what can be done now; whoever owns
- * the peer calls it when its socket is ready, when cc_peer_due has come, and
- * when something was written to the change log.
+ * It connects and logs in, asks the server who it is and where the extension
+ * is, and then carries messages and their replies, in order.  Once it has
+ * failed all that is left is to ask why and to close it.
  *
- * What goes wrong is of one of two kinds: "unreachable" is tried again within
- * a second, "refused" (authentication, privileges, a missing extension, a
- * stranger, rubbish) within five.  A cause is logged once, not at every try.
- * No message holds more of the connection's options than host and port.
+ * Locking: a connection belongs to the replicator; takes no lock of ours.
  *
- * Locking: peers belong to the replicator.  Takes members->lock; holds none
- * on return.
- *
- * May include: PostgreSQL's headers, base/, cache/, cluster/.
+ * May include: PostgreSQL's headers, base/, cluster/.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef CC_PEER_H
 #define CC_PEER_H
 
-#include "cluster/membership.h"
-#include "cluster/replicate.h"
+#include "cluster/conninfo.h"
 
-typedef enum CcPeerStage
-{
-	CC_STAGE_WAITING,			/* for the next try */
-	CC_STAGE_RESOLVING,			/* the host's name */
-	CC_STAGE_CONNECTING,			/* libpq connects and logs in */
-	CC_STAGE_LOOKUP,				/* who is there, where is the extension */
-	CC_STAGE_HELLO,				/* hello sent */
-	CC_STAGE_STREAMING				/* batches go */
-} CcPeerStage;
+#define CC_PEER_LINE_LEN	512
 
 typedef struct CcPeer CcPeer;
 
-/* What a peer has done since it was asked last, and how it is. */
-typedef struct CcPeerStats
+/* What happened on a connection. */
+typedef enum CcPeerEvent
 {
-	uint64		bytes_sent;
-	uint64		sessions;		/* begun */
-	double		rtt_ms;			/* of heartbeats, smoothed; 0: none yet */
-	bool		skew_known;
-	int64		skew_ms;		/* its clock minus ours */
-} CcPeerStats;
+	CC_PEER_NOTHING,			/* nothing more for now */
+	CC_PEER_SERVER,				/* it is known who is there */
+	CC_PEER_REPLY,				/* to the oldest message under way */
+	CC_PEER_FAILED				/* cc_peer_trouble says why */
+} CcPeerEvent;
 
-/*
- * A peer to be reached by conninfo, a string or URI.  NULL when that can't be
- * read.  seed: it came from the settings or cache_join.  expected: whose
- * address it is, or NULL.
- */
-extern CcPeer *cc_peer_create(const char *conninfo, bool seed,
-							  const CcNodeId *expected);
-extern void cc_peer_free(CcPeer *p);
+/* Who is there. */
+typedef struct CcServer
+{
+	uint64		system;			/* system identifier */
+	uint64		started;		/* when its postmaster did */
+	bool		has_extension;	/* in that database */
+	char		database[64];
+} CcServer;
 
-/*
- * What holds for all peers: the senders' options, the connection options that
- * are added (cachecluster.peer_conninfo) and our name.  True when connections
- * must be made anew for it.  Called once before the first peer is created.
- */
-extern bool cc_peer_configure(const CcSenderOptions *opt,
-							  const char *conninfo, const char *node_name);
+/* Why a connection failed. */
+typedef struct CcPeerTrouble
+{
+	bool		passes;			/* may be over soon, by itself */
+	char		line[CC_PEER_LINE_LEN];
+	char		cure[CC_PEER_LINE_LEN]; /* or empty */
+} CcPeerTrouble;
 
-/* Whether it may connect; one that may not ends what it has. */
-extern void cc_peer_set_held(CcPeer *p, int64 now, bool held);
-
-/* Ends what it has; the next try comes after ms. */
-extern void cc_peer_reset(CcPeer *p, int64 now, int64 ms);
-
-extern void cc_peer_step(CcPeer *p, int64 now);
-
-/* Monotonic ms at which cc_peer_step has something to do by itself. */
-extern int64 cc_peer_due(CcPeer *p);
-
-extern CcPeerStage cc_peer_stage(const CcPeer *p);
-
-/* Who answers there; false while that is not known. */
-extern bool cc_peer_id(const CcPeer *p, CcNodeId *id);
-
-/* Whether this very server answers there. */
-extern bool cc_peer_is_self(const CcPeer *p);
-
-/*
- * Rises with every session that begins or ends, of any peer.
- */
-extern uint64 cc_peer_changes(void);
-
-/* NULL unless in a session */
-extern CcSender *cc_peer_sender(CcPeer *p);
-
-extern void cc_peer_take_stats(CcPeer *p, CcPeerStats *stats);
+/* Reads a connection string or URI; info is empty when it can't be read. */
+extern bool cc_peer_parse(const char *conninfo, CcConninfo *info);
 
 /*
  * Host and port of a conninfo, and nothing else of it, as a conninfo.  False
- * when it can't be read or names no single host.
+ * when it can't be read or names no host.
  */
 extern bool cc_peer_address(const char *conninfo, char *out, Size size);
+
+/* The server that this process belongs to. */
+extern void cc_peer_own_server(CcServer *server);
+
+/*
+ * Begins to connect to a place whose address is known.  Of an option in both,
+ * that of info counts.  NULL when there are no descriptors or no memory.
+ */
+extern CcPeer *cc_peer_open(const CcPlace *place, const CcConninfo *info,
+							const CcConninfo *added, const char *node_name,
+							int64 timeout_ms);
+extern void cc_peer_close(CcPeer *p);
+
+/* Reads and writes what can be now; then cc_peer_next says what happened. */
+extern void cc_peer_work(CcPeer *p);
+extern CcPeerEvent cc_peer_next(CcPeer *p);
+
+/* After CC_PEER_SERVER, CC_PEER_REPLY, CC_PEER_FAILED; till the next event. */
+extern const CcServer *cc_peer_server(const CcPeer *p);
+extern void cc_peer_reply(const CcPeer *p, const char **data, Size *len);
+extern const CcPeerTrouble *cc_peer_trouble(const CcPeer *p);
+
+/*
+ * Sends the session's first message, and those that follow.  False when the
+ * connection has failed.
+ */
+extern bool cc_peer_hello(CcPeer *p, const char *data, Size len);
+extern bool cc_peer_send(CcPeer *p, const char *data, Size len);
+
+/*
+ * Whether more may be sent: the socket has taken all, and not too many
+ * replies are due.  Waits for the socket where it has not.
+ */
+extern bool cc_peer_may_send(CcPeer *p);
 
 #endif							/* CC_PEER_H */

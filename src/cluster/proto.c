@@ -294,26 +294,41 @@ cc_proto_take_clean(CcDecoder *dec, uint16 *clean, int max, int *nclean,
 	return get_origins(dec, clean, max, nclean);
 }
 
+/* The body of a 'K'. */
+typedef struct ThirdHand
+{
+	CcNodeId	node;
+	uint64		boot;
+	uint64		hash;
+	uint16		clean[MAX_CLEAN];
+	int			nclean;
+	CcVV		vv;
+} ThirdHand;
+
+static bool
+get_third_hand(CcDecoder *dec, ThirdHand *t)
+{
+	const char *id = cc_read_bytes(&dec->r, CC_ID_LEN);
+
+	t->boot = cc_read_u64(&dec->r);
+	t->hash = cc_read_u64(&dec->r);
+	if (id == NULL || !get_origins(dec, t->clean, MAX_CLEAN, &t->nclean))
+		return false;
+	memcpy(t->node.b, id, CC_ID_LEN);
+	return cc_decode_vv(dec, &t->vv);
+}
+
 bool
 cc_proto_take_third_hand(CcDecoder *dec, bool believe)
 {
-	const char *id = cc_read_bytes(&dec->r, CC_ID_LEN);
-	uint64		boot = cc_read_u64(&dec->r);
-	uint64		hash = cc_read_u64(&dec->r);
-	uint16		clean[MAX_CLEAN];
-	int			nclean;
-	CcNodeId	node;
-	CcVV		vv;
+	ThirdHand	t;
 	bool		ok;
 
-	cc_vv_init(&vv);
-	ok = get_origins(dec, clean, MAX_CLEAN, &nclean) && cc_decode_vv(dec, &vv);
-	if (ok && id != NULL && believe)
-	{
-		memcpy(node.b, id, CC_ID_LEN);
-		cc_membership_learn(&node, boot, &vv, hash != 0 ? clean : NULL,
-							nclean, hash);
-	}
-	cc_vv_free(&vv);
+	cc_vv_init(&t.vv);
+	ok = get_third_hand(dec, &t);
+	if (ok && believe)
+		cc_membership_learn(&t.node, t.boot, &t.vv,
+							t.hash != 0 ? t.clean : NULL, t.nclean, t.hash);
+	cc_vv_free(&t.vv);
 	return ok;
 }

@@ -383,6 +383,9 @@ cc_sender_reply(CcSender *s, int64 now, const void *data, Size len)
 bool
 cc_sender_timed_out(CcSender *s, int64 now)
 {
+	/* we became somebody else: what was agreed does not hold */
+	if (s->boot != 0 && s->boot != cc.state->boot)
+		return true;
 	return s->nout > 0 && now - s->waiting_since > s->opt.peer_timeout_ms;
 }
 
@@ -642,7 +645,6 @@ cc_sender_next(CcSender *s, int64 now, const char **data, Size *len)
 
 	if (s->phase == CC_SEND_HELLO || s->nout >= CC_MAX_IN_FLIGHT)
 		return false;
-	/* we became somebody else: what was agreed does not hold */
 	if (s->boot != cc.state->boot)
 		return false;
 	if (now >= s->next_heartbeat)

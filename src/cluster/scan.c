@@ -172,14 +172,16 @@ put_run(CcSender *s, CcPartitionShared *p, bool digest, uint64 *entries,
 
 /* The digest of [low, the sender's place), with F as it is now. */
 static void
-put_digest(CcSender *s, CcPartitionShared *p, uint64 low)
+put_digest(CcSender *s, CcPartitionShared *p, uint64 low, bool *v_said)
 {
 	CcBuf	   *b = &s->out.buf;
 	Size		floor_at;
 	Size		floor_len;
 	uint64		high;
 
-	cc_encode_vv(&s->out, 'V', &s->v);
+	if (!*v_said)
+		cc_encode_vv(&s->out, 'V', &s->v);
+	*v_said = true;
 	cc_buf_reserve(b, DIGEST_HEAD + cc_floor_max_bytes() + s->digest.len);
 	if (s->bucket == p->nbuckets &&
 		s->partition + 1 == (int) cc.store->npartitions)
@@ -202,9 +204,11 @@ put_digest(CcSender *s, CcPartitionShared *p, uint64 low)
 	cc_buf_put(b, s->digest.data, s->digest.len);
 }
 
-/* One batch of the walk. */
+/*
+ * A piece of the walk, of one slice.  *v_said: V stands in the batch already.
+ */
 static void
-put_walk(CcSender *s, uint64 *entries)
+put_walk(CcSender *s, uint64 *entries, bool *v_said)
 {
 	CcPartitionShared *p = cc_store_partition(s->partition);
 	uint64		low = cc_store_bucket_hash(s->partition, s->bucket);
@@ -237,7 +241,7 @@ put_walk(CcSender *s, uint64 *entries)
 			cc_buf_reserve(&s->digest, s->digest.cap + CC_DIGEST_KEY);
 	}
 	if (digest)
-		put_digest(s, p, low);
+		put_digest(s, p, low, v_said);
 	if (s->bucket >= p->nbuckets)
 	{
 		s->partition++;
@@ -280,6 +284,7 @@ bool
 cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 {
 	bool		full = s->phase != CC_SEND_SCAN;
+	bool		v_said = false;
 
 	if (full)
 		*flags |= CC_MSG_F_FULL;
@@ -300,17 +305,8 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 	}
 	while (s->partition < (int) cc.store->npartitions)
 	{
-		bool		digest;
-		Size		before = s->out.buf.len;
-
-		digest = s->digested[cc_floor_slice(cc_store_bucket_hash(s->partition,
-																 s->bucket))];
-		put_walk(s, entries);
-		/* a digest ends its batch; a scan with little to say goes on */
-		if (digest || (s->out.buf.len > before &&
-					   s->out.buf.len >= s->opt.batch_bytes))
-			return true;
-		if ((*flags & CC_MSG_F_FULL_BEGIN) != 0)
+		put_walk(s, entries, &v_said);
+		if (s->out.buf.len >= s->opt.batch_bytes)
 			return true;
 	}
 	if (full)

@@ -300,7 +300,7 @@ promote(int slot, const CcVV *vv, int n)
 	uint64	   *c = cc_membership_row(ms->c, slot);
 	uint64	   *cand = cc_membership_row(ms->cand, slot);
 
-	if (!m->k_known)
+	if (!cc_membership_is_peer(m) || !m->k_known)
 		return;
 	if (!cc_rule(causal_stability))
 	{
@@ -312,11 +312,10 @@ promote(int slot, const CcVV *vv, int n)
 	{
 		if (!m->cand_valid)
 		{
-			/* of the whole row: it may know origins that we met since */
-			memcpy(cand, k, ms->origin_cap * sizeof(uint64));
+			memcpy(cand, k, len);
 			m->cand_valid = true;
 		}
-		if (!row_covered(vv, cand, (int) ms->origin_cap))
+		if (!row_covered(vv, cand, n))
 			break;
 		memcpy(c, cand, len);
 		m->c_known = true;
@@ -517,7 +516,7 @@ void
 cc_membership_maintain(void)
 {
 	CcMembersShared *ms = cc.members;
-	int			n = cc_state_norigins();
+	int			n;
 	uint16		agreed[MAX_ORIGINS_A_TIME];
 	int			nagreed;
 	CcVV		vv;
@@ -530,11 +529,10 @@ cc_membership_maintain(void)
 	cc_yield();
 
 	cc_lock_exclusive(&ms->lock);
+	/* no row has anything in it beyond these; our copies may be shorter */
+	n = cc_state_norigins();
 	for (uint32 slot = 0; slot < ms->nmembers; slot++)
-	{
-		if (cc_membership_is_peer(&ms->member[slot]))
-			promote((int) slot, &vv, n);
-	}
+		promote((int) slot, &vv, n);
 	compute_stable(&vv, &vvj, n);
 	flag_origins(&vv, n);
 	nagreed = find_agreed(&vv, n, agreed, MAX_ORIGINS_A_TIME);

@@ -116,7 +116,7 @@ cc_args_namespace(FunctionCallInfo fcinfo, int arg)
 }
 
 void
-cc_args_place(FunctionCallInfo fcinfo, int ns_arg, CcPlace *place)
+cc_args_key(FunctionCallInfo fcinfo, int ns_arg, CcKey *k)
 {
 	text	   *key;
 	Size		len;
@@ -140,9 +140,9 @@ cc_args_place(FunctionCallInfo fcinfo, int ns_arg, CcPlace *place)
 				 errmsg("cache key of %zu bytes is too long", len),
 				 errhint("Keys have 1 to %d bytes.", CC_MAX_KEY)));
 
-	place->key = VARDATA_ANY(key);
-	place->keylen = (uint16) len;
-	place->ns = cc_args_namespace(fcinfo, ns_arg);
+	k->key = VARDATA_ANY(key);
+	k->keylen = (uint16) len;
+	k->ns = cc_args_namespace(fcinfo, ns_arg);
 }
 
 /*

@@ -21,13 +21,13 @@
 #include "fmgr.h"
 #include "utils/timestamp.h"
 
-/* A place in the cache that a function was asked about. */
-typedef struct CcPlace
+/* The key and namespace that a function was asked about. */
+typedef struct CcKey
 {
 	uint16		ns;
 	const char *key;			/* in memory of the call; no zero at its end */
 	uint16		keylen;
-} CcPlace;
+} CcKey;
 
 /* Error 55000 where the library was not preloaded. */
 extern void cc_args_require_loaded(void);
@@ -45,7 +45,7 @@ extern void cc_args_raise_not_ready(void);
 extern uint16 cc_args_namespace(FunctionCallInfo fcinfo, int arg);
 
 /* Key and namespace, for a function whose first argument is the key. */
-extern void cc_args_place(FunctionCallInfo fcinfo, int ns_arg, CcPlace *place);
+extern void cc_args_key(FunctionCallInfo fcinfo, int ns_arg, CcKey *k);
 
 /*
  * A time to live as CcChange wants it: ms, 0 for none (also when it is NULL),

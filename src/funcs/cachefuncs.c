@@ -104,19 +104,19 @@ check_min_nodes(void)
 
 /* Makes the change.  What its conditions forbid is no error. */
 static CcResult
-change(CcChange *c, const CcPlace *place, CcOutcome *o)
+change(CcChange *c, const CcKey *k, CcOutcome *o)
 {
 	CcResult	result;
 
-	c->ns = place->ns;
-	c->key = place->key;
-	c->keylen = place->keylen;
+	c->ns = k->ns;
+	c->key = k->key;
+	c->keylen = k->keylen;
 	check_min_nodes();
 
 	result = cc_cache_change(c, o);
 	if (unlikely(result != CC_DONE && result != CC_UNCHANGED))
 		reject(result, c);
-	if (result == CC_DONE && cc_journal_sync == CC_SYNC_ALWAYS)
+	if (result == CC_DONE && cc_journal_sync_mode == CC_SYNC_ALWAYS)
 		cc_cache_wait_journal(o->pos, true);
 	return result;
 }
@@ -169,7 +169,7 @@ read_put_options(FunctionCallInfo fcinfo, CcChange *c)
 
 /* True when a value was stored: not when a TTL of zero or less deletes. */
 static bool
-put(FunctionCallInfo fcinfo, const CcPlace *place, CcType type,
+put(FunctionCallInfo fcinfo, const CcKey *k, CcType type,
 	const char *value, Size len)
 {
 	CcChange	c = {.op = CC_OP_PUT, .type = type, .value = value};
@@ -188,7 +188,7 @@ put(FunctionCallInfo fcinfo, const CcPlace *place, CcType type,
 	}
 	c.vallen = (uint32) len;
 
-	if (change(&c, place, &o) != CC_DONE)
+	if (change(&c, k, &o) != CC_DONE)
 		return false;
 	if (c.ttl_ms >= 0)
 		cc_stats_add(CC_STAT_PUTS, 1);
@@ -201,14 +201,14 @@ put(FunctionCallInfo fcinfo, const CcPlace *place, CcType type,
 static bool
 put_varlena(FunctionCallInfo fcinfo, CcType type)
 {
-	CcPlace		place;
+	CcKey		k;
 	struct varlena *value;
 
-	cc_args_place(fcinfo, PUT_NAMESPACE, &place);
+	cc_args_key(fcinfo, PUT_NAMESPACE, &k);
 	if (PG_ARGISNULL(PUT_VALUE))
-		return put(fcinfo, &place, type, NULL, 0);
+		return put(fcinfo, &k, type, NULL, 0);
 	value = PG_GETARG_VARLENA_PP(PUT_VALUE);
-	return put(fcinfo, &place, type, VARDATA_ANY(value),
+	return put(fcinfo, &k, type, VARDATA_ANY(value),
 			   VARSIZE_ANY_EXHDR(value));
 }
 
@@ -231,28 +231,28 @@ cachecluster_put_bytea(PG_FUNCTION_ARGS)
 Datum
 cachecluster_put_jsonb(PG_FUNCTION_ARGS)
 {
-	CcPlace		place;
+	CcKey		k;
 	Jsonb	   *value;
 	StringInfoData text;
 
-	cc_args_place(fcinfo, PUT_NAMESPACE, &place);
+	cc_args_key(fcinfo, PUT_NAMESPACE, &k);
 	if (PG_ARGISNULL(PUT_VALUE))
-		PG_RETURN_BOOL(put(fcinfo, &place, CC_JSONB, NULL, 0));
+		PG_RETURN_BOOL(put(fcinfo, &k, CC_JSONB, NULL, 0));
 	value = PG_GETARG_JSONB_P(PUT_VALUE);
 	initStringInfo(&text);
 	(void) JsonbToCString(&text, &value->root, VARSIZE(value));
-	PG_RETURN_BOOL(put(fcinfo, &place, CC_JSONB, text.data, text.len));
+	PG_RETURN_BOOL(put(fcinfo, &k, CC_JSONB, text.data, text.len));
 }
 
 Datum
 cachecluster_delete(PG_FUNCTION_ARGS)
 {
-	CcPlace		place;
+	CcKey		k;
 	CcChange	c = {.op = CC_OP_DELETE};
 	CcOutcome	o;
 
-	cc_args_place(fcinfo, 1, &place);
-	(void) change(&c, &place, &o);
+	cc_args_key(fcinfo, 1, &k);
+	(void) change(&c, &k, &o);
 	if (o.existed)
 		cc_stats_add(CC_STAT_DELETES, 1);
 	PG_RETURN_BOOL(o.existed);
@@ -260,12 +260,12 @@ cachecluster_delete(PG_FUNCTION_ARGS)
 
 /* A new deadline, or none; true when there was a value. */
 static bool
-touch(const CcPlace *place, int64 ttl_ms)
+touch(const CcKey *k, int64 ttl_ms)
 {
 	CcChange	c = {.op = CC_OP_TOUCH, .ttl_ms = ttl_ms};
 	CcOutcome	o;
 
-	(void) change(&c, place, &o);
+	(void) change(&c, k, &o);
 	if (ttl_ms < 0 && o.existed)
 		cc_stats_add(CC_STAT_DELETES, 1);
 	return o.existed;
@@ -274,29 +274,29 @@ touch(const CcPlace *place, int64 ttl_ms)
 Datum
 cachecluster_touch(PG_FUNCTION_ARGS)
 {
-	CcPlace		place;
+	CcKey		k;
 
-	cc_args_place(fcinfo, 2, &place);
-	PG_RETURN_BOOL(touch(&place, cc_args_ttl(fcinfo, 1)));
+	cc_args_key(fcinfo, 2, &k);
+	PG_RETURN_BOOL(touch(&k, cc_args_ttl(fcinfo, 1)));
 }
 
 Datum
 cachecluster_persist(PG_FUNCTION_ARGS)
 {
-	CcPlace		place;
+	CcKey		k;
 
-	cc_args_place(fcinfo, 1, &place);
-	PG_RETURN_BOOL(touch(&place, 0));
+	cc_args_key(fcinfo, 1, &k);
+	PG_RETURN_BOOL(touch(&k, 0));
 }
 
 Datum
 cachecluster_incr(PG_FUNCTION_ARGS)
 {
-	CcPlace		place;
+	CcKey		k;
 	CcChange	c = {.op = CC_OP_INCR};
 	CcOutcome	o;
 
-	cc_args_place(fcinfo, 3, &place);
+	cc_args_key(fcinfo, 3, &k);
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -307,7 +307,7 @@ cachecluster_incr(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("ttl of a counter must be positive")));
-	(void) change(&c, &place, &o);
+	(void) change(&c, &k, &o);
 	cc_stats_add(CC_STAT_PUTS, 1);
 	PG_RETURN_INT64(o.counter);
 }
@@ -321,47 +321,47 @@ cachecluster_incr(PG_FUNCTION_ARGS)
  * the next read in this process.
  */
 static bool
-read_entry(FunctionCallInfo fcinfo, CcPlace *place, CcEntry *e)
+read_entry(FunctionCallInfo fcinfo, CcKey *k, CcEntry *e)
 {
 	static CcBuf buf;
 	bool		found;
 
-	cc_args_place(fcinfo, 1, place);
+	cc_args_key(fcinfo, 1, k);
 	if (buf.cap > KEEP_BUF)
 	{
 		cc_buf_free(&buf);
 		cc_buf_init(&buf);
 	}
 	buf.len = 0;
-	found = cc_cache_get(place->ns, place->key, place->keylen, e, &buf);
+	found = cc_cache_get(k->ns, k->key, k->keylen, e, &buf);
 	cc_stats_add(found ? CC_STAT_HITS : CC_STAT_MISSES, 1);
 	return found;
 }
 
 static void
-raise_wrong_type(const CcPlace *place, const char *is, const char *use)
+raise_wrong_type(const CcKey *k, const char *is, const char *use)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("value of cache key \"%s\" is of type %s",
-					pnstrdup(place->key, place->keylen), is),
+					pnstrdup(k->key, k->keylen), is),
 			 errhint("Read it with %s.", use)));
 }
 
 /* A peer whose database has another encoding may have written it. */
 static void
-check_encoding(const CcPlace *place, const CcEntry *e)
+check_encoding(const CcKey *k, const CcEntry *e)
 {
 	if (unlikely(!cc_args_is_text(e->value, e->vallen)))
 		ereport(ERROR,
 				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 				 errmsg("value of cache key \"%s\" is not text in the "
 						"encoding of this database",
-						pnstrdup(place->key, place->keylen))));
+						pnstrdup(k->key, k->keylen))));
 }
 
 static int64
-counter_value(const CcPlace *place, const CcEntry *e)
+counter_value(const CcKey *k, const CcEntry *e)
 {
 	int64		number;
 
@@ -369,24 +369,24 @@ counter_value(const CcPlace *place, const CcEntry *e)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("counter of cache key \"%s\" is malformed",
-						pnstrdup(place->key, place->keylen))));
+						pnstrdup(k->key, k->keylen))));
 	return number;
 }
 
 Datum
 cachecluster_get(PG_FUNCTION_ARGS)
 {
-	CcPlace		place;
+	CcKey		k;
 	CcEntry		e;
 
-	if (!read_entry(fcinfo, &place, &e) || (e.flags & CC_F_NULL) != 0)
+	if (!read_entry(fcinfo, &k, &e) || (e.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
 	if (e.type == CC_BYTEA)
-		raise_wrong_type(&place, "bytea", "cache_get_bytea");
+		raise_wrong_type(&k, "bytea", "cache_get_bytea");
 	if (e.type == CC_COUNTER)
 		PG_RETURN_TEXT_P(cstring_to_text(psprintf(INT64_FORMAT,
-												  counter_value(&place, &e))));
-	check_encoding(&place, &e);
+												  counter_value(&k, &e))));
+	check_encoding(&k, &e);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(e.value, e.vallen));
 }
 
@@ -394,21 +394,21 @@ cachecluster_get(PG_FUNCTION_ARGS)
 static void
 explain_json(void *arg)
 {
-	const CcPlace *place = arg;
+	const CcKey *k = arg;
 
 	errhint("Read values that are not JSON with cache_get.");
 	errcontext("value of cache key \"%s\"",
-			   pnstrdup(place->key, place->keylen));
+			   pnstrdup(k->key, k->keylen));
 }
 
 static Datum
-parse_json(CcPlace *place, char *text)
+parse_json(CcKey *k, char *text)
 {
 	ErrorContextCallback callback;
 	Datum		json;
 
 	callback.callback = explain_json;
-	callback.arg = place;
+	callback.arg = k;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 	json = DirectFunctionCall1(jsonb_in, CStringGetDatum(text));
@@ -419,18 +419,18 @@ parse_json(CcPlace *place, char *text)
 Datum
 cachecluster_get_jsonb(PG_FUNCTION_ARGS)
 {
-	CcPlace		place;
+	CcKey		k;
 	CcEntry		e;
 
-	if (!read_entry(fcinfo, &place, &e) || (e.flags & CC_F_NULL) != 0)
+	if (!read_entry(fcinfo, &k, &e) || (e.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
 	if (e.type == CC_BYTEA)
-		raise_wrong_type(&place, "bytea", "cache_get_bytea");
+		raise_wrong_type(&k, "bytea", "cache_get_bytea");
 	if (e.type == CC_COUNTER)
-		PG_RETURN_DATUM(parse_json(&place, psprintf(INT64_FORMAT,
-													counter_value(&place, &e))));
-	check_encoding(&place, &e);
-	PG_RETURN_DATUM(parse_json(&place, pnstrdup(e.value, e.vallen)));
+		PG_RETURN_DATUM(parse_json(&k, psprintf(INT64_FORMAT,
+													counter_value(&k, &e))));
+	check_encoding(&k, &e);
+	PG_RETURN_DATUM(parse_json(&k, pnstrdup(e.value, e.vallen)));
 }
 
 Datum
@@ -439,13 +439,13 @@ cachecluster_get_bytea(PG_FUNCTION_ARGS)
 	static const char *const names[] = {
 		[CC_TEXT] = "text", [CC_JSONB] = "jsonb", [CC_COUNTER] = "counter"
 	};
-	CcPlace		place;
+	CcKey		k;
 	CcEntry		e;
 
-	if (!read_entry(fcinfo, &place, &e) || (e.flags & CC_F_NULL) != 0)
+	if (!read_entry(fcinfo, &k, &e) || (e.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
 	if (e.type != CC_BYTEA)
-		raise_wrong_type(&place, names[e.type],
+		raise_wrong_type(&k, names[e.type],
 						 e.type == CC_JSONB ? "cache_get_jsonb" : "cache_get");
 	PG_RETURN_BYTEA_P(cstring_to_text_with_len(e.value, e.vallen));
 }
@@ -454,10 +454,10 @@ cachecluster_get_bytea(PG_FUNCTION_ARGS)
 static bool
 has(FunctionCallInfo fcinfo, int64 *expires)
 {
-	CcPlace		place;
+	CcKey		k;
 
-	cc_args_place(fcinfo, 1, &place);
-	return cc_cache_has(place.ns, place.key, place.keylen, expires);
+	cc_args_key(fcinfo, 1, &k);
+	return cc_cache_has(k.ns, k.key, k.keylen, expires);
 }
 
 Datum

@@ -180,13 +180,13 @@ Datum
 cachecluster_entry(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	CcPlace		place;
+	CcKey		k;
 	CcEntry		e;
 	CcBuf		buf;
 	Datum		values[NCOLS];
 	bool		nulls[NCOLS];
 
-	cc_args_place(fcinfo, 1, &place);
+	cc_args_key(fcinfo, 1, &k);
 	InitMaterializedSRF(fcinfo, 0);
 	if (rsinfo->setDesc->natts != NCOLS)
 		elog(ERROR, "type cache_entry has %d columns", rsinfo->setDesc->natts);
@@ -194,14 +194,14 @@ cachecluster_entry(PG_FUNCTION_ARGS)
 	cc_buf_init(&buf);
 	PG_TRY();
 	{
-		if (cc_cache_get(place.ns, place.key, place.keylen, &e, &buf))
+		if (cc_cache_get(k.ns, k.key, k.keylen, &e, &buf))
 		{
 			if (!form_row(&e, node_name(e.writer), values, nulls))
 				ereport(ERROR,
 						(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 						 errmsg("value of cache key \"%s\" is not text in "
 								"the encoding of this database",
-								pnstrdup(place.key, place.keylen))));
+								pnstrdup(k.key, k.keylen))));
 			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 								 nulls);
 		}

@@ -172,18 +172,18 @@ static const char *const link_names[] = {
 };
 
 /*
- * How far the peer is behind our change log: positions below its published
- * end that it has not acknowledged, and for how long there have been some.
+ * How far the peer is behind our own writes: the positions, up to the highest
+ * own one, that it has not said to have seen (some of them may be gaps), and
+ * for how long there have been some.
  */
 static void
 set_lag(Datum *values, bool *nulls, const CcMemberShared *m)
 {
-	uint64		end = cc_changelog_published();
-	int64		lag = 0;
+	int64		own = (int64) cc_state_vv(cc_state_self());
+	int64		first = (int64) cc.state->first_seq;
+	int64		lag = Max(own - Max((int64) m->acked_seq, first - 1), 0);
 	int64		ms = 0;
 
-	if (end > m->acked_seq + 1)
-		lag = (int64) (end - 1 - Max(m->acked_seq, cc.state->first_seq - 1));
 	if (lag > 0 && m->acked_at != 0)
 		ms = Max(cc_clock_ms() - m->acked_at, 0);
 	values[PEER_LAG_ENTRIES] = Int64GetDatum(lag);

@@ -324,11 +324,14 @@ void
 sim_disk_rot(SimNode *node, uint64 draw)
 {
 	SimFile    *file = NULL;
-	int			n = 0;
+	uint64		n = 0;
 
 	for (SimFile *f = node->disk; f != NULL; f = f->next)
 	{
-		if (f->len > 0 && sim_hash(SIM_U_CRASH, draw, n, 2) % ++n == 0)
+		if (f->len == 0)
+			continue;
+		n++;
+		if (sim_hash(SIM_U_CRASH, draw, n, 2) % n == 0)
 			file = f;
 	}
 	if (file == NULL)

@@ -313,8 +313,9 @@ sim_fiber_start(SimNode *node, const char *what, uint64 no,
 	f->no = no;
 	f->fn = fn;
 	f->arg = arg;
-	f->chance = sim_hash(SIM_U_FIBER, node->no, no,
-						 what[0] * 256 + what[strlen(what) - 1]);
+	for (const char *c = what; *c != '\0'; c++)
+		f->chance = f->chance * 31 + *c;
+	f->chance = sim_hash(SIM_U_FIBER, node->no, no, f->chance);
 	f->stack = take_stack();
 #ifdef USE_UCONTEXT
 	getcontext(&f->context);

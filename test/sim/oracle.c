@@ -77,6 +77,12 @@ sim_oracle_key(uint64 hash, uint16 ns, const char *key, Size len)
 	return sim.nkeys++;
 }
 
+uint64
+sim_key_hash(int key)
+{
+	return key_hash[key];
+}
+
 void
 sim_oracle_version(SimNode *node, const CcEntry *e, SimVersion *v)
 {

@@ -121,11 +121,13 @@ struct SimNode
 	bool		up;				/* its server runs */
 	bool		removed;		/* it knows, and is gone for good */
 	bool		stopping;
+	bool		sweep_now;
 	bool		was_clean;		/* of the last stop */
 	bool		lost_power;		/* and it lost what was not synced */
 	bool		disk_hurt;		/* a fault that may cost what was journalled */
 	int			life;			/* counts its starts */
 	int64		offset_ms;		/* of its clock */
+	SimTime		restart_at;		/* after a clean stop */
 	SimTime		stall_until;	/* its writer does nothing */
 	SimTime		full_until;		/* its disk takes nothing */
 	uint32		setting_seeds;	/* bits of node numbers: cachecluster.peers */
@@ -351,13 +353,17 @@ extern void sim_node_crash(SimNode *node, bool power);
 extern void sim_node_stop(SimNode *node, SimTime restart_at);
 extern void sim_node_restart_at(SimNode *node, SimTime at);
 extern void sim_node_sweep(SimNode *node);
-extern void sim_node_join(SimNode *node, SimNode *seed);
 extern void sim_node_kill_removed(SimNode *node);
-extern Size sim_node_memory_size(void);
+
+/* Bytes of a store with so many chunks in each of its partitions. */
+extern Size sim_store_bytes(uint32 partitions, uint32 chunks);
 
 /* ---- client.c ---- */
 extern void sim_client_start(SimNode *node, const SimAction *a);
 extern void sim_client_reader(SimNode *node);
+
+/* Forgets the member if it is no node that there is. */
+extern void sim_client_forget_stray(SimNode *node, const CcMemberShared *m);
 extern uint16 sim_client_key(int no, char *key);
 
 /* ---- schedule.c ---- */
@@ -376,6 +382,7 @@ extern int	sim_shrink(uint64 seed, SimAction *actions, int nactions,
 
 /* ---- oracle.c ---- */
 extern int	sim_oracle_key(uint64 hash, uint16 ns, const char *key, Size len);
+extern uint64 sim_key_hash(int key);
 extern int	sim_oracle_first(int origin, uint64 seq);
 extern int	sim_oracle_id(const CcNodeId *id);
 extern int	sim_oracle_origin(SimNode *node, int origin);
@@ -400,6 +407,9 @@ extern void sim_check_read_begin(SimNode *node, int key, SimVersion *ghost,
 								 int64 *now_ms);
 extern void sim_check_read_end(SimNode *node, int key, const SimVersion *ghost,
 							   int64 now_ms, const CcEntry *e);
+
+/* Whether the node's members are the nodes that there are. */
+extern bool sim_check_members(SimNode *node);
 
 /* NULL when nothing is left to be done, else what is missing. */
 extern const char *sim_check_settled(void);

@@ -13,7 +13,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "cluster/resolve.h"
+#include "base/resolve.h"
 
 #include <netdb.h>
 #include <netinet/in.h>

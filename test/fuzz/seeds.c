@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * seeds.c
+ *	  Writes the inputs from which the fuzz targets begin: whole sessions
+ *	  between two nodes, as message.c reads them, and slices of a floor.
+ *
+ *	  seeds DIRECTORY		(with message/ and floor/ in it)
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "world.h"
+
+#define A	0
+#define B	1
+
+static const CcSenderOptions options = {250, 3000, 800};
+
+static void
+write_file(const char *dir, const char *name, const void *data, Size len)
+{
+	char		path[1024];
+	FILE	   *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "wb");
+	if (f == NULL || fwrite(data, 1, len, f) != len || fclose(f) != 0)
+	{
+		perror(path);
+		exit(1);
+	}
+}
+
+static void
+put(const char *key, CcOp op, uint8 type, const char *value, int64 ttl_ms)
+{
+	CcChange	c = {.op = op};
+	CcOutcome	o;
+
+	c.ns = cc_state_namespace("postgres", "default");
+	c.key = key;
+	c.keylen = (uint16) strlen(key);
+	c.type = type;
+	c.null = value == NULL;
+	c.value = value;
+	c.vallen = value != NULL ? (uint32) strlen(value) : 0;
+	c.ttl_ms = ttl_ms;
+	c.by = 5;
+	cc_cache_change(&c, &o);
+}
+
+static void
+fill(void)
+{
+	char		large[3000];
+
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	put("text", CC_OP_PUT, CC_TEXT, "a value", 0);
+	put("json", CC_OP_PUT, CC_JSONB, "{\"a\": 1}", 60000);
+	put("null", CC_OP_PUT, CC_BYTEA, NULL, 0);
+	put("large", CC_OP_PUT, CC_TEXT, large, 0);
+	put("counter", CC_OP_INCR, 0, NULL, 0);
+	put("gone", CC_OP_DELETE, 0, NULL, 0);
+	put("json", CC_OP_TOUCH, 0, NULL, 120000);
+	put("ours", CC_OP_PUT, CC_TEXT, "theirs", 0);
+}
+
+/* The digest of a range without entries; the first of a run will do. */
+static bool
+says_little(const char *data, Size len)
+{
+	return len < 160 && (data[7] & CC_MSG_F_FULL) != 0 &&
+		(data[7] & (CC_MSG_F_FULL_BEGIN | CC_MSG_F_FULL_END)) == 0;
+}
+
+static void
+add(CcBuf *session, char kind, const char *data, Size len)
+{
+	static bool little;
+
+	if (kind == 'b')
+	{
+		bool		was_little = little;
+
+		little = says_little(data, len);
+		if (little && was_little)
+			return;
+	}
+	cc_buf_reserve(session, 3 + len);
+	cc_buf_put_u8(session, (uint8) kind);
+	cc_buf_put_u16(session, (uint16) len);
+	cc_buf_put(session, data, len);
+}
+
+/* A session of A to B; to: what B hears, replies: what A hears. */
+static void
+run(CcBuf *to, CcBuf *replies)
+{
+	CcSender   *s;
+	CcReceiver	r;
+	const char *data;
+	Size		len;
+	int64		now;
+	int			more = 0;
+
+	world_go(B);
+	cc_receiver_init(&r);
+	world_go(A);
+	s = cc_sender_create(&options, true);
+	now = cc_monotonic_ms();
+	cc_sender_hello(s, now, &data, &len);
+	add(to, 'h', data, len);
+	world_go(B);
+	cc_receive_hello(&r, now, data, len);
+	for (int i = 0; i < 600; i++)
+	{
+		CcStatus	status;
+
+		add(replies, 'r', r.reply.buf.data, r.reply.buf.len);
+		world_go(A);
+		now += 2;
+		status = cc_sender_reply(s, now, r.reply.buf.data, r.reply.buf.len);
+		if (status != CC_OK)
+		{
+			fprintf(stderr, "session ended: %s\n", cc_status_text(status));
+			exit(1);
+		}
+		if (!cc_sender_next(s, now, &data, &len))
+		{
+			now += 500;
+			put("more", CC_OP_PUT, CC_TEXT, "later", 1000);
+			if (++more > 3 || !cc_sender_next(s, now, &data, &len))
+				break;
+		}
+		add(to, 'b', data, len);
+		world_go(B);
+		cc_receive_batch(&r, now, 3000, data, len);
+	}
+	world_go(A);
+	cc_sender_free(s);
+	world_go(B);
+	cc_receiver_gone(&r);
+	cc_receiver_free(&r);
+}
+
+static void
+write_sessions(const char *dir, const char *name, bool full)
+{
+	CcBuf		to;
+	CcBuf		replies;
+	char		path[256];
+
+	cc_buf_init(&to);
+	cc_buf_init(&replies);
+	world_make(B);
+	put("ours", CC_OP_PUT, CC_TEXT, "value", 0);
+	world_make(A);
+	fill();
+	if (full)
+	{
+		/* something was forgotten that B has not seen */
+		cc_state_raise_g(cc_state_self(), 3);
+		cc_floor_add(UINT64CONST(0x123456789abcdef), 77);
+	}
+	run(&to, &replies);
+	snprintf(path, sizeof(path), "message/%s.to", name);
+	write_file(dir, path, to.data, to.len);
+	snprintf(path, sizeof(path), "message/%s.replies", name);
+	write_file(dir, path, replies.data, replies.len);
+	cc_buf_free(&to);
+	cc_buf_free(&replies);
+}
+
+static void
+write_floors(const char *dir)
+{
+	char	   *bytes;
+	char		name[64];
+
+	world_make(A);
+	bytes = malloc(cc_floor_max_bytes());
+	for (int n = 0; n < 6; n++)
+	{
+		for (int i = 0; i < (1 << n); i++)
+			cc_floor_add(UINT64CONST(0xD1B54A32D192ED03) * (n * 99 + i) >> 7,
+						 (uint64) (n * 1000 + i));
+		snprintf(name, sizeof(name), "floor/%d", n);
+		write_file(dir, name, bytes, cc_floor_write(0, bytes));
+	}
+	free(bytes);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc != 2)
+	{
+		fprintf(stderr, "usage: seeds DIRECTORY\n");
+		return 2;
+	}
+	write_sessions(argv[1], "passes", false);
+	write_sessions(argv[1], "full", true);
+	write_floors(argv[1]);
+	return 0;
+}
