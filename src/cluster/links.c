@@ -68,6 +68,7 @@ static bool bad_seeds_told;
 static int64 began;
 static int64 next_round;
 static uint64 seen_changes;		/* of cc_call_changes */
+static uint32 seen_members;		/* of members->nmembers */
 static uint64 seen_position;	/* the published end when */
 static uint32 seen_seeds;		/* we last looked, and version of seeds */
 static CcNodeId our_id;
@@ -184,6 +185,7 @@ copy_members(void)
 	nmembers = 0;
 	removed = pg_atomic_read_u32(&ms->removed) != 0;
 	cc_lock_shared(&ms->lock);
+	seen_members = ms->nmembers;
 	for (uint32 i = 0; i < CC_MAX_MEMBERS; i++)
 	{
 		const CcMemberShared *m = &ms->member[i];
@@ -440,22 +442,35 @@ cc_links_init(int64 now)
 	configure();
 }
 
+/* Whoever has mended something and says so need not wait for the next try. */
 void
 cc_links_reload(int64 now)
 {
-	if (configure())
+	bool		anew = configure();
+
+	for (int i = 0; i < nlinks; i++)
 	{
-		for (int i = 0; i < nlinks; i++)
+		if (anew || !cc_call_in_session(links[i].call))
 			cc_call_reset(links[i].call, now, 0);
 	}
 	next_round = now;
 }
 
+/*
+ * Whether there is somebody new to call.  Members are only ever added, and
+ * the word is read without the lock: at worst the next round sees it.
+ */
+static bool
+is_news(void)
+{
+	return seen_seeds != pg_atomic_read_u32(&cc.state->seeds_version) ||
+		seen_members != cc.members->nmembers;
+}
+
 void
 cc_links_step(int64 now)
 {
-	if (now >= next_round ||
-		seen_seeds != pg_atomic_read_u32(&cc.state->seeds_version))
+	if (now >= next_round || (loaded && is_news()))
 		next_round = now + do_duties(now);
 	if (!loaded)
 		return;
@@ -483,8 +498,7 @@ cc_links_pending(void)
 {
 	if (!loaded)
 		return false;
-	return seen_position != cc_changelog_published() ||
-		seen_seeds != pg_atomic_read_u32(&cc.state->seeds_version);
+	return seen_position != cc_changelog_published() || is_news();
 }
 
 void

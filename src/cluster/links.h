@@ -21,7 +21,7 @@
 
 extern void cc_links_init(int64 now);
 
-/* The settings were read anew. */
+/* The settings were read anew; what waits for another try has it at once. */
 extern void cc_links_reload(int64 now);
 
 /*

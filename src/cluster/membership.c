@@ -148,7 +148,17 @@ follow_member(const CcNodeId *id, const CcEntry *e)
 			   v.address);
 }
 
-/* PROTOCOL.md, members are entries: a removal is for good. */
+/* PROTOCOL.md, members are entries: a removed node drops its cache. */
+static void
+drop_cache(void)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+		(void) cc_cache_clear((uint16) ns);
+}
+
+/* ... and a removal is for good. */
 static void
 follow_removal(const CcNodeId *id)
 {
@@ -172,17 +182,25 @@ follow_removal(const CcNodeId *id)
 	cc_unlock(&cc.members->lock);
 
 	if (news && self)
-		cc_log(CC_WARN, "this node was removed from its group");
+	{
+		cc_log(CC_WARN, "this node was removed from its group; it drops its "
+			   "cache and stays alone");
+		/* not again at every start: what our file holds came after that */
+		if (cc_state_phase() > CC_LOADING)
+			drop_cache();
+	}
 	else if (news && name[0] != '\0')
 		cc_log(CC_LOG, "\"%s\" was removed from the group", name);
 }
 
+/* Kept as an entry, so that we know it after a restart too. */
 void
 cc_membership_cast_out(void)
 {
-	CcNodeId	id = cc.state->id;
+	char		key[CC_ID_KEY_LEN];
 
-	follow_removal(&id);
+	cc_entries_key(key, 'r', &cc.state->id);
+	(void) cc_entries_write(key, sizeof(key), NULL, 0);
 }
 
 static void

@@ -114,7 +114,7 @@ typedef struct CcMembersShared
 	char		last_error[CC_ERROR_LEN];
 
 	/*
-	 * This node itself was removed: the wiring drops its cache, and it stays
+	 * This node itself was removed: it has dropped its cache, and stays
 	 * alone.  Set by cc_membership_note, never cleared.
 	 */
 	pg_atomic_uint32 removed;

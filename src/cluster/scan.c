@@ -161,8 +161,8 @@ put_run(CcSender *s, CcPartitionShared *p, bool digest, uint64 *entries,
 	uint32		end = Min(begin + BUCKETS_A_TIME, p->nbuckets);
 
 	cc_store_lock(p, false);
-	while (s->bucket < end &&
-		   s->out.buf.len + s->digest.len < s->opt.batch_bytes &&
+	while (s->bucket < end && (s->bucket == begin ||
+		   s->out.buf.len + s->digest.len < s->opt.batch_bytes) &&
 		   cc_floor_slice(cc_store_bucket_hash(s->partition, s->bucket)) == slice &&
 		   put_bucket(s, p, s->bucket, digest, entries, need))
 		s->bucket++;

@@ -2,9 +2,10 @@
  *
  * seeds.c
  *	  Writes the inputs from which the fuzz targets begin: whole sessions
- *	  between two nodes, as message.c reads them, and slices of a floor.
+ *	  between two nodes, as message.c reads them, slices of a floor, and the
+ *	  files of a server that stopped.
  *
- *	  seeds DIRECTORY		(with message/ and floor/ in it)
+ *	  seeds DIRECTORY		(with message/, floor/ and file/ in it)
  *
  *-------------------------------------------------------------------------
  */
@@ -190,6 +191,21 @@ write_floors(const char *dir)
 	free(bytes);
 }
 
+/* file.c */
+extern void file_seeds(void (*write) (const char *name, const void *data,
+									  Size len));
+
+static const char *directory;
+
+static void
+write_file_seed(const char *name, const void *data, Size len)
+{
+	char		path[256];
+
+	snprintf(path, sizeof(path), "file/%s", name);
+	write_file(directory, path, data, len);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -201,5 +217,7 @@ main(int argc, char **argv)
 	write_sessions(argv[1], "passes", false);
 	write_sessions(argv[1], "full", true);
 	write_floors(argv[1]);
+	directory = argv[1];
+	file_seeds(write_file_seed);
 	return 0;
 }

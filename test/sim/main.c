@@ -116,6 +116,32 @@ too_slow(int sig)
 	abort();
 }
 
+/* A bad pointer is a violation like any other. */
+static void
+bad_pointer(int sig, siginfo_t *info, void *context)
+{
+	sim_violate("segv", "signal %d at %s", sig,
+				info->si_addr == NULL ? "NULL" : "some address");
+}
+
+static void
+catch_bad_pointers(void)
+{
+	static char stack[65536];
+	stack_t		ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction sa;
+
+	if (getenv("SIM_ABORT") != NULL)
+		return;
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_sigaction = bad_pointer;
+	sa.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+	sigaltstack(&ss, NULL);
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGFPE, &sa, NULL);
+}
+
 static void
 run_seeds(int fd, uint64 first, uint64 last, int step)
 {
@@ -400,6 +426,7 @@ main(int argc, char **argv)
 		}
 	}
 	jobs = Max(1, Min(jobs, MAX_JOBS));
+	catch_bad_pointers();
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 
 	if (make_table)
