@@ -522,6 +522,8 @@ commit(Work *w)
 		cc_check_take(e);
 	}
 	cc_store_replace(w->p, w->cur, e);
+	if (w->c->op == CC_OP_STUB)
+		cc.floor->slice[cc_floor_slice(w->hash)].losses++;
 	if (e->ns == CC_NS_SYSTEM)
 		apply_horizon(e);
 	if (log)

@@ -45,7 +45,7 @@ cc_evict_forget(CcPartitionShared *p, CcHeaderShared *h)
 	Assert(h->ns != CC_NS_SYSTEM);
 	if (!stable(h))
 	{
-		slice->unstable++;
+		slice->losses++;
 		p->forgotten++;
 	}
 	cc_store_describe(h, &e);

@@ -448,6 +448,7 @@ cc_floor_merge(int slice, const char *data, Size len)
 	{
 		raise_gone(slice, w.gone);
 		s->dirty = true;
+		s->losses++;
 	}
 
 	for (uint32 g = 0; g < w.generations; g++)
@@ -466,6 +467,9 @@ cc_floor_merge(int slice, const char *data, Size len)
 		const WireGeneration *wg = &w.generation[order[i]];
 
 		if (wg->bits != NULL && !answered(slice, wg, w.bits / WORD_BITS))
+		{
 			merge_generation(slice, wg, w.bits / WORD_BITS);
+			s->losses++;
+		}
 	}
 }

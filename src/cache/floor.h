@@ -37,7 +37,9 @@ typedef struct CcFloorSliceShared
 	uint64		hlc[CC_FLOOR_GENERATIONS];	/* highest HLC of each */
 	uint32		set[CC_FLOOR_GENERATIONS];	/* bits set in each */
 	uint32		current;		/* the generation that is filled */
-	uint64		unstable;		/* how often something unstable was forgotten */
+	uint64		losses;			/* how often something unstable was forgotten
+								 * here, or a comparison of somebody else took
+								 * something away: a peer may hold it still */
 	bool		dirty;			/* merged since the journal last wrote it;
 								 * what our own forgetting adds need not be
 								 * there before the next snapshot, as the

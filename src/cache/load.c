@@ -175,7 +175,11 @@ survey_block(CcLoad *l, End *end, const char *payload, Size len)
 		else if (type == 'P')
 			end->next = cc_read_u64(&dec.r);
 		else if (type == 'B')
-			l->bound = Max(l->bound, cc_read_u64(&dec.r));
+		{
+			uint64		bound = cc_read_u64(&dec.r);
+
+			l->bound = Max(l->bound, bound);
+		}
 		else if (type == 'Z')
 			believe(l, end);
 		else
@@ -221,7 +225,9 @@ fits(CcLoad *l, const CcBlockReader *r, char kind, uint64 gen, uint64 expected)
 		if (r->head.flags & CC_FILE_FIRST)
 			return true;
 	}
-	if (expected == gen && r->head.previous <= l->last_bytes)
+	/* what was before the snapshot's own journal is gone */
+	if (expected == gen &&
+		(gen == l->base || r->head.previous <= l->last_bytes))
 		return true;
 	cc_log(CC_WARN, "the file before \"pgsql_tmp.journal." UINT64_FORMAT
 		   "\" is missing or cut short", gen);

@@ -151,7 +151,6 @@ judge_run(const Digest *d, CcPartitionShared *p, uint32 *b, uint32 end,
 	cc_store_lock(p, false);
 	while (*b < stop)
 	{
-		int			before = n;
 		CcHeaderShared *h;
 
 		for (h = cc_store_first(p, *b); h != NULL; h = cc_store_next(p, h))
@@ -171,8 +170,8 @@ judge_run(const Digest *d, CcPartitionShared *p, uint32 *b, uint32 end,
 			if (condemned(d, &out[n], hash))
 				n++;
 		}
-		/* this bucket may hold more: again, after those have gone */
-		if (h != NULL && before < n)
+		/* no room for all of this bucket: again, after those have gone */
+		if (h != NULL)
 			break;
 		(*b)++;
 	}

@@ -182,6 +182,10 @@ cc_conninfo_address(const CcConninfo *info, char *out, Size size)
 		keyword = "hostaddr";
 		host = cc_conninfo_get(info, keyword);
 	}
-	return host != NULL && append_option(out, size, keyword, host) &&
+	/* a list would be several nodes, or several ways to one */
+	if (host == NULL || strchr(host, ',') != NULL ||
+		(port != NULL && strchr(port, ',') != NULL))
+		return false;
+	return append_option(out, size, keyword, host) &&
 		append_option(out, size, "port", port != NULL ? port : DEFAULT_PORT);
 }

@@ -422,8 +422,10 @@ go_on_opening(CcPeer *p)
 
 	if (cc_evloop_ready(p->watch) == 0)
 		return;
-	p->saw_bytes = recv(PQsocket(p->conn), &byte, 1,
-						MSG_PEEK | MSG_DONTWAIT) > 0;
+
+	/* not before it is connected: that would take away connect's error */
+	p->saw_bytes = PQstatus(p->conn) != CONNECTION_STARTED &&
+		recv(PQsocket(p->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 	cc_evloop_want(p->watch, 0);
 	result = PQconnectPoll(p->conn);
 	if (result == PGRES_POLLING_FAILED)

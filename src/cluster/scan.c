@@ -73,12 +73,12 @@ cc_scan_begin(CcSender *s, bool full)
 	for (int i = 0; i < CC_SLICES; i++)
 	{
 		/*
-		 * A further round needs digests only of the slices that forgot
-		 * something unstable since the last one walked them.
+		 * A further round needs digests only of the slices that lost
+		 * something since the last one walked them.
 		 */
 		s->digested[i] = full &&
-			(!s->again || cc.floor->slice[i].unstable != s->unstable[i]);
-		s->unstable[i] = cc.floor->slice[i].unstable;
+			(!s->again || cc.floor->slice[i].losses != s->losses[i]);
+		s->losses[i] = cc.floor->slice[i].losses;
 	}
 	cc_log(CC_DEBUG, "%s begins, from position " UINT64_FORMAT,
 		   full ? "full comparison" : "scan", s->start);

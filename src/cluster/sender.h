@@ -51,8 +51,8 @@ struct CcSender
 	bool		again;			/* a further round of the same comparison */
 	int			slice;			/* next slice of the floor to send */
 	CcBuf		digest;
-	uint64		unstable[CC_SLICES];	/* CcFloorSliceShared.unstable when
-										 * the slice's walk began */
+	uint64		losses[CC_SLICES];	/* CcFloorSliceShared.losses when the
+									 * slice's walk began */
 	bool		digested[CC_SLICES];	/* the slice goes with a digest */
 
 	/* relay */

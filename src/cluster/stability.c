@@ -422,18 +422,26 @@ static bool
 all_agree(int origin, uint64 seq, uint64 hash)
 {
 	CcMembersShared *ms = cc.members;
+	int			peers = 0;
 
 	for (uint32 slot = 0; slot < ms->nmembers; slot++)
 	{
 		const CcMemberShared *m = &ms->member[slot];
 
-		if (cc_membership_is_peer(m) &&
-			(!m->k_known || m->clean_hash != hash ||
-			 cc_membership_clean_row(slot)[origin] == 0 ||
-			 cc_membership_row(ms->k, slot)[origin] != seq))
+		if (!cc_membership_is_peer(m))
+			continue;
+		peers++;
+		if (!m->k_known || m->clean_hash != hash ||
+			cc_membership_clean_row(slot)[origin] == 0 ||
+			cc_membership_row(ms->k, slot)[origin] != seq)
 			return false;
 	}
-	return true;
+
+	/*
+	 * A node that is alone may only have lost, with a disk that took nothing,
+	 * what it knew of the others: it has nobody to ask.
+	 */
+	return peers > 0;
 }
 
 static int

@@ -11,8 +11,8 @@ use IPC::Run;
 
 use CacheCluster::Standalone;
 
-our @EXPORT = qw(heading tell show query holds fail progress progress_end
-  watch arrived);
+our @EXPORT = qw(heading tell show show_all show_row query holds fail progress
+  progress_end watch arrived);
 
 my $is_terminal = -t $terminal && ($ENV{TERM} // 'dumb') ne 'dumb';
 my $chapter = 0;
@@ -55,36 +55,117 @@ sub query
 	return $out;
 }
 
+# The rows of a statement on a node, each an array, the first of names; fails
+# with the error. A NULL is "(null)".
+sub rows
+{
+	my ($node, $sql) = @_;
+	my ($status, $out, $err) = $node->psql(
+		'postgres', $sql,
+		extra_params => [
+			map { ('-P', $_) } 'tuples_only=off', 'footer=off', 'null=(null)',
+			"fieldsep=\x1f"
+		]);
+	fail($node->name . " says:\n$err") if $status;
+	return map { [ split /\x1f/, $_, -1 ] } split /\n/, $out;
+}
+
+sub print_statement
+{
+	my ($prompt, $sql) = @_;
+	print $terminal '   ', paint(1, $prompt), ' ',
+	  join("\n   " . ' ' x (1 + length $prompt), split /\n/, $sql), ";\n";
+	return;
+}
+
+# As psql draws it; numbers to the right.
+sub print_table
+{
+	my ($indent, $names, @rows) = @_;
+	my @width = map { length } @$names;
+	my @right = map { 1 } @$names;
+	foreach my $row (@rows)
+	{
+		foreach my $i (0 .. $#$row)
+		{
+			$width[$i] = length $row->[$i] if $width[$i] < length $row->[$i];
+			$right[$i] = 0 if $row->[$i] !~ /^(-?[\d.]+|\(null\))$/;
+		}
+	}
+	my $line = sub {
+		return join ' | ',
+		  map { sprintf '%' . ($right[$_] ? '' : '-') . "$width[$_]s", $_[$_] }
+		  0 .. $#_;
+	};
+	foreach my $text ($line->(@$names), join('-+-', map { '-' x $_ } @width),
+		map { $line->(@$_) } @rows)
+	{
+		$text =~ s/\s+$//;
+		print $terminal '   ', $indent, paint(36, $text), "\n";
+	}
+	return;
+}
+
 # Runs a statement on a node as a user would and shows both sides. A single
-# value is printed behind an arrow, with $note after it, and returned; anything
-# else looks as in psql.
+# value is printed behind an arrow, with $note after it, and returned; of a
+# table the text is.
 sub show
 {
 	my ($node, $sql, $note) = @_;
 	my $prompt = $node->name . '=#';
-	my $indent = ' ' x (1 + length $prompt);
-	print $terminal '   ', paint(1, $prompt), ' ',
-	  join("\n   $indent", split /\n/, $sql), "\n";
+	my ($names, @rows) = rows($node, $sql);
 
-	my ($status, $out, $err) = $node->psql(
-		'postgres', $sql,
-		extra_params => [
-			map { ('-P', $_) }
-			  qw(format=aligned tuples_only=off footer=off null=(null))
-		]);
-	fail("the statement failed:\n$err") if $status;
-
-	my @lines = grep { /\S/ } split /\n/, $out;
-	if (@lines == 3 && $lines[1] =~ /^-+$/)
+	print_statement($prompt, $sql);
+	if (@$names == 1 && @rows == 1)
 	{
-		my ($value) = $lines[2] =~ /^\s*(.*?)\s*$/;
 		print $terminal '   ', ' ' x length $prompt, ' -> ',
-		  paint(36, $value), defined $note ? "   $note" : '', "\n";
-		return $value;
+		  paint(36, $rows[0][0]), defined $note ? "   $note" : '', "\n";
+		return $rows[0][0];
 	}
-	s/\s+$// foreach @lines;
-	print $terminal map { "   $indent" . paint(36, $_) . "\n" } @lines;
-	return join "\n", @lines;
+	print_table(' ' x (1 + length $prompt), $names, @rows);
+	return join "\n", map { join ' | ', @$_ } @rows;
+}
+
+# Runs one statement on several nodes and shows it once, with what came back
+# from each. Returns these, each as text.
+sub show_all
+{
+	my ($nodes, $sql) = @_;
+	my $prompt = 'on each=#';
+	my (@names, @rows, @texts);
+
+	foreach my $node (@$nodes)
+	{
+		my ($names, @of_node) = rows($node, $sql);
+		@names = ('', @$names);
+		push @rows, map { [ $node->name, @$_ ] } @of_node;
+		push @texts, join "\n", map { join ' | ', @$_ } @of_node;
+	}
+	print_statement($prompt, $sql);
+	if (@names == 2 && @rows == @$nodes)
+	{
+		print $terminal '   ', ' ' x length $prompt, ' -> ',
+		  join('   ', map { "$_->[0] " . paint(36, $_->[1]) } @rows), "\n";
+		return @texts;
+	}
+	print_table('    ', \@names, @rows);
+	return @texts;
+}
+
+# One row as a list of names and values.
+sub show_row
+{
+	my ($node, $sql) = @_;
+	my ($names, @rows) = rows($node, $sql);
+	print_statement($node->name . '=#', $sql);
+	foreach my $row (@rows)
+	{
+		print $terminal "\n" if @rows > 1;
+		printf $terminal "       %s\n",
+		  paint(36, sprintf '%-18s %s', $names->[$_], $row->[$_])
+		  foreach 0 .. $#$row;
+	}
+	return;
 }
 
 # A claim: says that it holds, or ends the demo.

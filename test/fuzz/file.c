@@ -17,6 +17,7 @@
  */
 #include "world.h"
 
+#include "cache/block.h"
 #include "cache/files.h"
 
 #define SYSTEM_ID	77
@@ -44,7 +45,8 @@ remember(const char *name, void *arg)
 	strcpy(base[nbase].name, name);
 	data = world_file_get(name, &base[nbase].len);
 	base[nbase].data = malloc(base[nbase].len + 1);
-	memcpy(base[nbase].data, data, base[nbase].len);
+	if (base[nbase].len > 0)
+		memcpy(base[nbase].data, data, base[nbase].len);
 	nbase++;
 }
 
@@ -87,6 +89,7 @@ make_base(void)
 	cc_state_set_phase(CC_LOADING);
 	world_save();
 	world_files_clear();
+	cc_files_limits.snapshot_bytes = 4000;
 	f = start();
 	cc_membership_announce("node", "host=localhost");
 	for (int i = 0; i < 12; i++)

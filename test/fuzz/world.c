@@ -280,7 +280,8 @@ append(MemFile *f, const void *data, Size len)
 {
 	insist(f->len + len <= MEMORY_MAX, "a modest file");
 	f->data = realloc(f->data, f->len + len + 1);
-	memcpy(f->data + f->len, data, len);
+	if (len > 0)
+		memcpy(f->data + f->len, data, len);
 	f->len += len;
 }
 
@@ -409,7 +410,8 @@ cc_file_read(CcFile *h, void *data, Size len)
 {
 	if (h->f->len - h->at < len)
 		return false;
-	memcpy(data, h->f->data + h->at, len);
+	if (len > 0)
+		memcpy(data, h->f->data + h->at, len);
 	h->at += len;
 	return true;
 }

@@ -193,6 +193,7 @@ sim_check_write(const CcEntry *e)
 	SimDot	   *before;
 	SimDot	   *d;
 	SimVersion	v;
+	uint64		value = 0;
 
 	sim.stats.writes++;
 	sim_oracle_version(node, e, &v);
@@ -204,22 +205,23 @@ sim_check_write(const CcEntry *e)
 	if (sim_oracle_find(origin, e->seq) != NULL)
 		sim_violate("I0", "%s gives the dot %s a second time", node->name,
 					sim_dot_text(origin, e->seq));
-	if (sim_version_cmp(&v, &node->ghost[key]) < 0)
+	before = sim_oracle_written(key, &v);
+	/* a stub of what was refused as forgotten gets a new name, too */
+	if (sim_version_cmp(&v, &node->ghost[key]) < 0 &&
+		(before == NULL || e->type != CC_STUB))
 		sim_violate("P2-write", "%s writes %s with hlc %s, but had taken hlc %s",
 					node->name, sim_key_text(key), sim_hlc_text(v.hlc),
 					sim_hlc_text(node->ghost[key].hlc));
 
-	before = sim_oracle_written(key, &v);
+	if (before != NULL)
+		value = before->value;
+	if (e->value != NULL || e->type == CC_STUB || (e->flags & CC_F_NULL) != 0)
+		value = sim_oracle_value(e->type, e->flags, e->value, e->vallen);
 	d = sim_oracle_add(origin, e->seq);
-	if (before >= sim.origin[origin].dot && before <= d)
-		before = sim_oracle_written(key, &v);
 	d->key = key;
 	d->version = v;
 	d->expires = e->expires;
-	if (e->value != NULL || e->type == CC_STUB || (e->flags & CC_F_NULL) != 0)
-		d->value = sim_oracle_value(e->type, e->flags, e->value, e->vallen);
-	else if (before != NULL)
-		d->value = before->value;
+	d->value = value;
 	raise_version(&node->ghost[key], &v);
 }
 
@@ -366,8 +368,11 @@ sim_check_loaded(SimNode *node)
 		for (int d = 0; d < o->ndots && o->dot[d].seq <= vv; d++)
 			check_loaded_dot(node, before, origin, &o->dot[d], vv == CC_VV_INF);
 	}
-	for (int key = 0; key < SIM_DATA_KEYS; key++)
-		check_durable(node, key);
+	for (int key = 0; key < sim.nkeys; key++)
+	{
+		if (!sim.key_system[key])
+			check_durable(node, key);
+	}
 	node->loading = false;
 	node->disk_hurt = false;
 	sim_trace("has loaded its files, boot " UINT64_FORMAT " incarnation "

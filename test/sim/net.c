@@ -162,9 +162,8 @@ reply(SimConn *c, Msg *m)
 {
 	if (c->dead)
 		return;
-	m->at = Max(sim.now + latency(c, SIM_U_ACK, c->nreplies++),
-				c->last_reply + 10);
-	c->last_reply = m->at;
+	m->at = sim.now + latency(c, SIM_U_ACK, c->nreplies++);
+	c->last_reply = m->at = Max(m->at, c->last_reply + 10);
 	push(&c->replies, m);
 	sim_at(m->at, deliver_reply, c, 0);
 }
@@ -335,9 +334,8 @@ sim_net_send(SimConn *c, const char *data, Size len)
 		sim_trace("sends to %s#" UINT64_FORMAT " %c flags %02x, %zu bytes",
 				  c->to->name, c->no, data[6], (uint8) data[7], (size_t) len);
 	m = new_msg(data, len);
-	m->at = Max(sim.now + latency(c, SIM_U_LATENCY, c->nsent++),
-				c->last_sent + 10);
-	c->last_sent = m->at;
+	m->at = sim.now + latency(c, SIM_U_LATENCY, c->nsent++);
+	c->last_sent = m->at = Max(m->at, c->last_sent + 10);
 	push(&c->sent, m);
 	sim_at(m->at, deliver, c, 0);
 }

@@ -430,6 +430,9 @@ sim_node_start(SimNode *node)
 	memset(node->peer, 0, sizeof(node->peer));
 	make_memory(node);
 	sim_trace("starts (life %d)", node->life);
+	/* it cannot even write who it is, and takes another id */
+	if (sim.now < node->full_until)
+		node->disk_hurt = true;
 	node->writer = sim_fiber_start(node, "writer", node->life, writer_main, node);
 	node->replicator = sim_fiber_start(node, "replicator", node->life,
 									   replicator_main, node);

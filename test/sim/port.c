@@ -111,6 +111,40 @@ class_of(Size size)
 	return class;
 }
 
+/*
+ * SIM_GUARD=1: every allocation ends at a page that can't be touched, and
+ * what was freed can't be either.  Slow, for one seed.
+ */
+static bool
+guarded(void)
+{
+	static int	on = -1;
+
+	if (on < 0)
+		on = getenv("SIM_GUARD") != NULL;
+	return on;
+}
+
+static Size
+guarded_size(Size size)
+{
+	return TYPEALIGN(4096, TYPEALIGN(16, size) + sizeof(Block)) + 4096;
+}
+
+static void *
+guarded_alloc(Size size)
+{
+	Size		all = guarded_size(size);
+	char	   *m = mmap(NULL, all, PROT_READ | PROT_WRITE,
+						 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	Block	   *b = (Block *) (m + all - 4096 - TYPEALIGN(16, size)) - 1;
+
+	mprotect(m + all - 4096, 4096, PROT_NONE);
+	b->class = size;
+	memset(b + 1, 0x7f, size);
+	return b + 1;
+}
+
 void *
 cc_alloc(Size size)
 {
@@ -121,6 +155,8 @@ cc_alloc(Size size)
 	if (sim.cfg.errors > 0 && sim_may_raise() &&
 		sim_draw_unit() < sim.cfg.errors)
 		sim_raise();
+	if (guarded())
+		return guarded_alloc(size);
 	class = class_of(Max(size, 1));
 	b = free_blocks[class];
 	if (b != NULL)
@@ -138,6 +174,14 @@ cc_free(void *p)
 {
 	Block	   *b = (Block *) p - 1;
 
+	if (guarded())
+	{
+		Size		all = guarded_size(b->class);
+		char	   *end = (char *) TYPEALIGN(4096, (char *) p + b->class);
+
+		mprotect(end + 4096 - all, all, PROT_NONE);
+		return;
+	}
 	Assert(b->class < NCLASSES);
 	memset(p, 0x6f, Min(class_size(b->class), 256));
 	b->next = free_blocks[b->class];
@@ -151,6 +195,13 @@ cc_realloc(void *p, Size size)
 	Block	   *b = (Block *) p - 1;
 	void	   *new;
 
+	if (guarded())
+	{
+		new = cc_alloc(size);
+		memcpy(new, p, Min(size, b->class));
+		cc_free(p);
+		return new;
+	}
 	Assert(b->class < NCLASSES);
 	if (size <= class_size(b->class))
 		return p;

@@ -41,7 +41,6 @@ typedef int64 SimTime;			/* virtual microseconds since the run began */
 
 #define SIM_MAX_NODES		8
 #define SIM_MAX_KEYS		96		/* data and system keys of a run */
-#define SIM_DATA_KEYS		12
 #define SIM_MAX_ORIGINS		256
 #define SIM_MAX_IDS			32
 #define SIM_MAX_HELD		16
@@ -155,9 +154,9 @@ struct SimNode
 	int			origin_map[SIM_MAX_ORIGINS];	/* its index -> ours, + 1 */
 	SimVersion	ghost[SIM_MAX_KEYS];	/* the newest it has taken */
 	SimVersion	loaded[SIM_MAX_KEYS];	/* what its files held */
-	SimVersion	over[SIM_DATA_KEYS];	/* what it has seen expired */
-	SimVersion	journaled[SIM_DATA_KEYS];	/* what it said is written ... */
-	SimVersion	synced[SIM_DATA_KEYS];	/* ... and fsynced */
+	SimVersion	over[SIM_MAX_KEYS];	/* what it has seen expired */
+	SimVersion	journaled[SIM_MAX_KEYS];	/* what it said is written ... */
+	SimVersion	synced[SIM_MAX_KEYS];	/* ... and fsynced */
 };
 
 /* ---- a run ---- */

@@ -1,5 +1,7 @@
 -- What CREATE EXTENSION makes: names and arguments are a contract, and every
 -- object has a comment.
+\pset format unaligned
+
 CREATE VIEW ours AS
 SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e
     ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid

@@ -91,7 +91,7 @@ is($group->psql($new, q{SELECT cache_get('k')}), 'w', 'and mended likewise');
 # An extension that is not there yet.
 my $missing = qr/cachecluster: peer \S+ refuses: extension cachecluster does not/;
 $group->psql($new, 'DROP EXTENSION cachecluster');
-$group->wait_peer_state(1, $new, 'down');
+$group->wait_peer_state(1, $new, 'connecting');
 $group->node(1)->reload;
 $group->wait_for_log(1, $missing);
 $group->psql($new, 'CREATE SCHEMA "odd Schema";'

@@ -237,11 +237,12 @@ sub run
 			}
 			next;
 		}
-		foreach my $d (grep { vec($w, fileno($_->{out}), 1) } @$writers)
-		{
-			write_some($d);
-		}
-		foreach my $d (grep { vec($r, fileno($_->{in}), 1) } @$readers)
+
+		# Handling one direction may break the connection of another.
+		my @writable = grep { vec($w, fileno($_->{out}), 1) } @$writers;
+		my @readable = grep { vec($r, fileno($_->{in}), 1) } @$readers;
+		write_some($_) foreach @writable;
+		foreach my $d (@readable)
 		{
 			read_some($self, $d) if $d->{in};
 		}

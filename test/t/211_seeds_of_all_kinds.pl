@@ -50,6 +50,7 @@ sub seeds
 {
 	my ($which, @seeds) = @_;
 	my $list = join ';', @seeds;
+	$list =~ s/\\/\\\\/g;
 	$list =~ s/'/''/g;
 	$group->node($which)
 	  ->append_conf('postgresql.conf', "cachecluster.peers = '$list'");
@@ -61,7 +62,7 @@ seeds(2,
 	'host=localhost port=' . $node1->port,
 	'host=' . $node1->host . ' port=' . $node1->port,
 	'postgresql://127.0.0.1:' . $node1->port,
-	'host=127.0.0.1,127.0.0.1 port=1,' . $node1->port,
+	'host=127.0.0.1,127.0.0.1 port=2,' . $node1->port,
 	'host=localhost port=' . $node2->port,
 	"host=127.0.0.1 port=$rubbish_port password='$quoted'",
 	'host=127.0.0.1 port=' . $silent->sockport,
