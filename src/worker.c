@@ -107,6 +107,20 @@ init_sweeper(Sweeper *s)
 	s->sweep.cycle_began_ms = cc_monotonic_ms();
 }
 
+/* A partition is emptied by whoever finds it half-changed; here it is told. */
+static void
+report_resets(void)
+{
+	static uint64 told = 0;
+	uint64		resets = 0;
+
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+		resets += cc_store_partition(i)->resets;
+	if (resets > told)
+		cc_log(CC_WARN, "a part of the cache was found half-changed and was emptied");
+	told = resets;
+}
+
 /* A tick's work, when it is time; returns the ms until the next. */
 static int64
 sweep(Sweeper *s, int64 now)
@@ -130,6 +144,7 @@ sweep(Sweeper *s, int64 now)
 	}
 	pg_atomic_write_u64(&cc.stats->expiration_lag_ms,
 						(uint64) Max(s->sweep.lag_ms, 0));
+	report_resets();
 	s->next = now + SWEEP_TICK_MS;
 	return Max(s->next - cc_monotonic_ms(), 1);
 }

@@ -18,7 +18,7 @@
 #include "base/port.h"
 
 #define CC_MEMORY_MIN_KB		(16 * 1024)
-#define CC_MEMORY_SMALL_KB		(64 * 1024) /* below: small floor, few origins */
+#define CC_MEMORY_SMALL_KB		(64 * 1024) /* below: few origins */
 #define CC_VALUE_SIZE_MAX		(128 * 1024 * 1024)
 #define CC_MIN_NODES_MAX		32
 
@@ -35,7 +35,7 @@ extern int	cc_heartbeat_interval;	/* ms, as are all that follow */
 extern int	cc_peer_timeout;
 extern int	cc_min_nodes;
 extern int	cc_startup_timeout;
-extern int	cc_journal_sync_mode;	/* CcJournalSync; cachecluster.journal_sync */
+extern int	cc_journal_sync_mode;	/* CcJournalSync; journal_sync */
 extern int	cc_max_value_size;	/* bytes */
 extern int	cc_max_clock_skew;
 extern int	cc_merge_timeout;

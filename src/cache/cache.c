@@ -768,17 +768,16 @@ done:
 }
 
 void
-cc_cache_scan(uint16 ns, CcEntryFn fn, void *arg)
+cc_cache_scan(uint16 ns, CcScan *scan, CcEntryFn fn, void *arg)
 {
-	CcBuf		entries;
-	CcBuf		data;
+	CcBuf	   *entries = &scan->entries;
+	CcBuf	   *data = &scan->data;
 
 	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
 		return;
-	cc_buf_init(&entries);
-	cc_buf_init(&data);
-	cc_buf_reserve(&entries, 4 * BUCKETS_A_TIME * sizeof(CcEntry));
-	cc_buf_reserve(&data, 65536);
+	entries->len = data->len = 0;
+	cc_buf_reserve(entries, 4 * BUCKETS_A_TIME * sizeof(CcEntry));
+	cc_buf_reserve(data, 65536);
 	for (uint32 i = 0; i < cc.store->npartitions; i++)
 	{
 		CcPartitionShared *p = cc_store_partition(i);
@@ -788,20 +787,18 @@ cc_cache_scan(uint16 ns, CcEntryFn fn, void *arg)
 		{
 			Size		need;
 
-			entries.len = data.len = 0;
-			b = scan_run(p, b, ns, &entries, &data, &need);
+			entries->len = data->len = 0;
+			b = scan_run(p, b, ns, entries, data, &need);
 			if (need > 0)
 			{
-				cc_buf_reserve(&entries, entries.cap + sizeof(CcEntry));
-				cc_buf_reserve(&data, data.cap + need);
+				cc_buf_reserve(entries, entries->cap + sizeof(CcEntry));
+				cc_buf_reserve(data, data->cap + need);
 				continue;
 			}
-			for (Size off = 0; off < entries.len; off += sizeof(CcEntry))
-				fn((CcEntry *) (entries.data + off), arg);
+			for (Size off = 0; off < entries->len; off += sizeof(CcEntry))
+				fn((CcEntry *) (entries->data + off), arg);
 		}
 	}
-	cc_buf_free(&entries);
-	cc_buf_free(&data);
 }
 
 uint64

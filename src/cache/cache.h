@@ -119,7 +119,17 @@ extern bool cc_cache_has(uint16 ns, const char *key, uint16 keylen,
  */
 typedef void (*CcEntryFn) (const CcEntry *e, void *arg);
 
-extern void cc_cache_scan(uint16 ns, CcEntryFn fn, void *arg);
+/*
+ * What a walk has copied; begins as zeroes.  It is the caller's, who may raise
+ * an error from the callback and use it again for the next walk.
+ */
+typedef struct CcScan
+{
+	CcBuf		entries;
+	CcBuf		data;
+} CcScan;
+
+extern void cc_cache_scan(uint16 ns, CcScan *scan, CcEntryFn fn, void *arg);
 
 /* Number of live entries of a namespace; walks it. */
 extern uint64 cc_cache_count(uint16 ns);

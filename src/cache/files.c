@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * files.c
- *	  See files.h.
+ *	  What the writer does while it runs; see files.h.  How it begins stands in
+ *	  start.c.
  *
  *-------------------------------------------------------------------------
  */
 #include "cache/files.h"
 
 #include "base/stats.h"
-#include "cache/identity.h"
+#include "cache/files_private.h"
 #include "cache/load.h"
-#include "cache/snapshot.h"
 
 /* everysec: ms between two fsyncs */
 #define SYNC_MS				1000
@@ -38,39 +38,6 @@ CcFilesLimits cc_files_limits = {
 	.snapshot_bytes = 16 * 1024 * 1024
 };
 
-struct CcFiles
-{
-	bool		none;			/* nothing can be written: in memory only */
-	bool		persist;		/* entries are kept, not the clock alone */
-	CcJournalSync mode;
-	CcIdentity	identity;		/* as it is on disk */
-	int64		identity_at;	/* when it could not be written: not before */
-	CcJournal	journal;		/* not open after a failure */
-	CcSnapshot	snapshot;
-
-	/* the chain; see files.h */
-	uint64		newest;			/* the generation that began last */
-	uint64		base;			/* newest complete snapshot; 0: none */
-	bool		gap;			/* the journal rests on the running snapshot */
-	uint64		gap_journal;	/* its generation, 0: none is written */
-	uint64		older_bytes;	/* of the chain's journals before this one */
-	uint64		snapshot_bytes; /* length of the newest complete snapshot */
-	bool		marked_old;		/* CC_MARKED_OLD_FILE may be there */
-
-	uint64		bound;			/* to which the clock shall be reserved */
-
-	/* monotonic ms */
-	int64		due_at;			/* when cc_files_work shall come again */
-	int64		active_at;		/* it was woken, or wrote entries */
-	int64		written_at;		/* the last cycle */
-	int64		synced_at;		/* the last fsync */
-	int64		snapshot_began;
-	int64		snapshot_at;	/* after a failure: not before */
-	int64		marked_at;		/* for the mark alone: not before */
-	int64		retry_at;		/* the journal after a failure: not before */
-	int64		retry_ms;
-};
-
 static bool
 journal_open(CcFiles *f)
 {
@@ -91,8 +58,8 @@ set_gauges(CcFiles *f)
  * is used.  While anything happens the wall clock counts as seen, so that
  * hardly a write has to wait for it.
  */
-static void
-reserve_clock(CcFiles *f, int64 now)
+void
+cc_files_reserve_clock(CcFiles *f, int64 now)
 {
 	uint64		ahead = cc_hlc_from_ms(Max(cc.state->max_skew_ms / 4, 2));
 	uint64		seen = pg_atomic_read_u64(&cc.state->hlc);
@@ -154,8 +121,8 @@ drop_gap_journal(CcFiles *f)
  * in memory.  A file whose write or fsync has failed is not touched again;
  * the next attempt writes a new one from memory, behind a gap.
  */
-static void
-fail(CcFiles *f, int64 now)
+void
+cc_files_fail(CcFiles *f, int64 now)
 {
 	cc_snapshot_abort(&f->snapshot);
 	cc_block_close(&f->journal.w);
@@ -234,8 +201,8 @@ drop_mark(CcFiles *f)
 		f->marked_old = !cc_file_remove(CC_MARKED_OLD_FILE);
 }
 
-static void
-fill_head(CcFiles *f, CcFileHead *head, uint8 kind, uint8 flags)
+void
+cc_files_fill_head(CcFiles *f, CcFileHead *head, uint8 kind, uint8 flags)
 {
 	memset(head, 0, sizeof(*head));
 	head->kind = kind;
@@ -257,7 +224,7 @@ begin_journal(CcFiles *f, bool gap)
 	uint64		pos = j->pos;
 	uint64		bytes = journal_open(f) ? j->w.bytes : 0;
 
-	fill_head(f, &head, CC_FILE_JOURNAL, 0);
+	cc_files_fill_head(f, &head, CC_FILE_JOURNAL, 0);
 	head.previous = bytes;
 	if (gap)
 	{
@@ -302,16 +269,16 @@ begin_snapshot(CcFiles *f, int64 now, bool gap)
 	{
 		f->snapshot_at = now + RETRY_MAX_MS;
 		if (gap)
-			fail(f, now);
+			cc_files_fail(f, now);
 		return false;
 	}
-	fill_head(f, &head, CC_FILE_SNAPSHOT, 0);
+	cc_files_fill_head(f, &head, CC_FILE_SNAPSHOT, 0);
 	head.generation = f->newest;
 	if (cc_snapshot_begin(&f->snapshot, &head, &f->journal.vv, f->journal.pos))
 		return true;
 	f->snapshot_at = now + RETRY_MAX_MS;
 	if (gap)
-		fail(f, now);
+		cc_files_fail(f, now);
 	return false;
 }
 
@@ -349,7 +316,7 @@ continue_snapshot(CcFiles *f, int64 now)
 	}
 	f->snapshot_at = now + RETRY_MAX_MS;
 	if (f->gap)
-		fail(f, now);
+		cc_files_fail(f, now);
 	return false;
 }
 
@@ -375,7 +342,7 @@ begin_clock(CcFiles *f, int64 now)
 {
 	CcFileHead	head;
 
-	fill_head(f, &head, CC_FILE_JOURNAL, CC_FILE_FIRST | CC_FILE_NO_DATA);
+	cc_files_fill_head(f, &head, CC_FILE_JOURNAL, CC_FILE_FIRST | CC_FILE_NO_DATA);
 	head.base = 0;
 	if (cc_journal_create(&f->journal, &head, 0) &&
 		cc_journal_bound(&f->journal, f->bound) == CC_CYCLE_DONE &&
@@ -386,7 +353,7 @@ begin_clock(CcFiles *f, int64 now)
 		recovered(f);
 		return true;
 	}
-	fail(f, now);
+	cc_files_fail(f, now);
 	return false;
 }
 
@@ -424,7 +391,7 @@ write_cycle(CcFiles *f, int64 now, bool lazy)
 		case CC_CYCLE_FAILED:
 			break;
 	}
-	fail(f, now);
+	cc_files_fail(f, now);
 	return false;
 }
 
@@ -433,7 +400,7 @@ sync_now(CcFiles *f, int64 now)
 {
 	if (!cc_journal_fsync(&f->journal))
 	{
-		fail(f, now);
+		cc_files_fail(f, now);
 		return false;
 	}
 	f->synced_at = now;
@@ -513,7 +480,7 @@ cc_files_work(CcFiles *f, int64 now, CcJournalSync mode)
 	if (now < f->due_at)
 		f->active_at = now;
 	keep_identity(f, now);
-	reserve_clock(f, now);
+	cc_files_reserve_clock(f, now);
 	ok = open_journal(f, now) &&
 		write_cycle(f, now, now - f->written_at < IDLE_MS);
 	if (ok && sync_due(f, now))
@@ -602,311 +569,4 @@ cc_files_free(CcFiles *f)
 	cc_journal_free(&f->journal);
 	cc_snapshot_free(&f->snapshot);
 	cc_free(f);
-}
-
-/* ---- start ---- */
-
-static void
-set_seeds(const CcLoad *l)
-{
-	cc_lock_exclusive(&cc.state->lock);
-	memcpy(cc.state->seeds, l->seeds, CC_SEEDS_LEN);
-	cc_unlock(&cc.state->lock);
-	pg_atomic_fetch_add_u32(&cc.state->seeds_version, 1);
-}
-
-/* PROTOCOL.md, retire: nothing of the table of origins is kept. */
-static void
-forget_origins(void)
-{
-	for (uint32 i = 0; i < 2 * cc.state->origin_cap; i++)
-		cc_state_array(uint16, hash)[i] = CC_NO_ORIGIN;
-	pg_atomic_write_u32(&cc.state->norigins, 0);
-}
-
-/* PROTOCOL.md, journal order: after a load G is cut down to the VV loaded. */
-static void
-cut_g(void)
-{
-	for (int i = 0; i < cc_state_norigins(); i++)
-	{
-		pg_atomic_uint64 *g = &cc_state_array(pg_atomic_uint64, g)[i];
-
-		if (pg_atomic_read_u64(g) > cc_state_vv(i))
-			pg_atomic_write_u64(g, cc_state_vv(i));
-	}
-}
-
-/* The vectors first: what the entries are judged by is in place then. */
-static void
-load_all(CcLoad *l)
-{
-	for (int i = 0; i < l->vv.n; i++)
-	{
-		cc_state_raise_vv(i, l->vv.seq[i]);
-		cc_state_raise_vvj(i, l->vv.seq[i]);
-	}
-	for (int i = 0; i < l->g.n; i++)
-		cc_state_raise_g(i, l->g.seq[i]);
-	cut_g();
-	cc_load_entries(l);
-	cut_g();
-	if (l->has_seeds)
-		set_seeds(l);
-}
-
-/* Nothing can be written: a node of its own, as long as memory lives. */
-static void
-go_without(CcFiles *f)
-{
-	cc_log(CC_WARN, "the files of the cache cannot be written; this node has a new identity, in memory only");
-	cc_identity_invent(&f->identity);
-	f->identity.boot = cc_identity_next(0);
-	f->none = true;
-	f->persist = cc.state->persist = false;
-}
-
-/*
- * Why the files are not loaded, or NULL, and whether they are those of this
- * node at all.
- */
-static const char *
-judge_files(CcFiles *f, CcLoad *l, CcIdentityFound found, bool *keep_id)
-{
-	bool		any = l->snapshots.n + l->journals.n > 0 || l->marked;
-
-	*keep_id = false;
-
-	if (found == CC_IDENTITY_COPY)
-		return "they were copied from another data directory";
-	if (found == CC_IDENTITY_BAD)
-		return "the identity file is damaged";
-	if (found == CC_IDENTITY_NONE)
-		return any ? "there is no identity file" : NULL;
-	cc_load_survey(l, &f->identity.id);
-	if (cc_state_norigins() >= (int) cc.state->origin_cap)
-	{
-		forget_origins();
-		return "they name too many origins";
-	}
-	*keep_id = true;
-	if (l->marked)
-		return "more had been forgotten than the journal could follow";
-	if (!f->persist)
-		return any && l->data ? "\"cachecluster.persist\" is off" : NULL;
-	return NULL;
-}
-
-/*
- * Who we are in this life.  PROTOCOL.md, new origin: after an unclean stop
- * the incarnation rises, so that no dot is given twice.
- */
-static void
-choose_identity(CcFiles *f, CcLoad *l, CcIdentityFound found, bool keep_id,
-				bool clean)
-{
-	CcIdentity *id = &f->identity;
-	uint64		boot = id->boot;
-
-	if (!keep_id)
-	{
-		char		text[CC_ID_TEXT_LEN];
-
-		cc_identity_invent(id);
-		if (found != CC_IDENTITY_NONE)
-			cc_log(CC_LOG, "this node has a new identity, %s",
-				   cc_id_text(&id->id, text));
-	}
-	else if (!clean && cc_rule(new_origin))
-		id->incarnation = cc_identity_next(id->incarnation);
-	id->boot = cc_identity_next(boot);
-	id->clean = false;
-	cc.state->unclean = keep_id && !clean;
-	cc.state->first_seq = 1;
-	if (keep_id)
-	{
-		uint64		next = Max(l->next, id->next);
-
-		/* nothing that a peer has seen may look as if it were in the ring */
-		cc.state->first_seq = clean ? next :
-			Max(next, 1) + (cc_rule(new_origin) ? 1 : 10);
-	}
-}
-
-/* Puts what was chosen into the state; nobody else looks yet. */
-static bool
-publish_identity(CcFiles *f)
-{
-	CcStateShared *s = cc.state;
-
-	cc_lock_exclusive(&s->lock);
-	s->boot = f->identity.boot;
-	cc_unlock(&s->lock);
-	cc_changelog_start(s->first_seq);
-	pg_atomic_write_u64(&s->journaled, s->first_seq);
-	pg_atomic_write_u64(&s->synced, s->first_seq);
-	f->journal.pos = s->first_seq;
-	return cc_state_set_self(&f->identity.id, f->identity.incarnation);
-}
-
-/* Makes the identity durable, with the clock reserved above all seen. */
-static bool
-secure_identity(CcFiles *f, uint64 bound)
-{
-	CcStateShared *s = cc.state;
-	int64		now = cc_monotonic_ms();
-
-	/* PROTOCOL.md, clock bound: an unclean start begins there */
-	if (cc_rule(clock_bound))
-		cc_hlc_observe(&s->hlc, bound);
-	f->active_at = f->synced_at = now;
-	reserve_clock(f, now);
-	f->identity.bound = f->bound;
-	if (!cc_identity_anchor(&f->identity) || !cc_identity_write(&f->identity))
-		return false;
-	cc_atomic_raise(&s->hlc_bound, f->bound);
-	return true;
-}
-
-/*
- * Goes on with the chain, or begins one; where neither can be done the first
- * cc_files_work begins one behind a gap.
- */
-static void
-begin_chain(CcFiles *f, CcLoad *l, bool loaded)
-{
-	CcFileHead	head;
-
-	f->newest = l->newest;
-	if (!f->persist)
-		return;
-	fill_head(f, &head, CC_FILE_JOURNAL, 0);
-	if (loaded && l->data)
-	{
-		if (!l->whole)
-		{
-			f->base = l->base;
-			f->gap = true;
-			return;
-		}
-		f->base = head.base = l->base;
-		f->snapshot_bytes = l->snapshot_bytes;
-		f->older_bytes = l->bytes;
-		head.previous = l->last_bytes;
-	}
-	else
-	{
-		cc_load_remove(l, PG_UINT64_MAX);
-		head.flags = CC_FILE_FIRST;
-	}
-	cc_state_copy_vv(&f->journal.vv);
-	if (cc_journal_create(&f->journal, &head, cc.state->first_seq))
-		f->newest = head.generation;
-	else
-		fail(f, cc_monotonic_ms());
-}
-
-static void
-report_load(CcLoad *l, int64 began)
-{
-	int64		ms = cc_monotonic_ms() - began;
-
-	pg_atomic_write_u32(&cc.state->bad_blocks, l->bad);
-	if (cc.stats != NULL)
-		pg_atomic_write_u64(&cc.stats->load_ms, (uint64) ms);
-	cc_log(CC_LOG, "loaded " UINT64_FORMAT " entries in " INT64_FORMAT " ms",
-		   l->entries, ms);
-}
-
-/* The first writer of this life of the shared memory. */
-static void
-start_anew(CcFiles *f, uint64 system_id)
-{
-	CcLoad		l;
-	int64		began = cc_monotonic_ms();
-	CcIdentityFound found = cc_identity_read(&f->identity, system_id);
-	const char *why;
-	bool		keep_id;
-	bool		clean;
-
-	f->identity.system_id = system_id;
-	cc_load_init(&l);
-	(void) cc_load_list(&l);
-	why = judge_files(f, &l, found, &keep_id);
-	clean = f->identity.clean && f->persist && why == NULL && l.believing &&
-		l.whole && l.next == f->identity.next;
-	if (why != NULL)
-		cc_log(CC_LOG, "the files of the cache are not loaded: %s", why);
-	choose_identity(f, &l, found, keep_id, clean);
-
-	if (!secure_identity(f, Max(l.bound, f->identity.bound)))
-		go_without(f);
-	if (!publish_identity(f))
-		cc_log(CC_WARN, "there is no room for this node's own origin");
-	if (!f->none)
-	{
-		if (why != NULL)
-		{
-			/* the mark last: until then nothing of them is loaded */
-			cc_load_remove(&l, PG_UINT64_MAX);
-			(void) cc_file_remove(CC_MARKED_OLD_FILE);
-			(void) cc_file_remove(CC_MARKED_FILE);
-		}
-		else if (f->persist)
-		{
-			cc_load_remove(&l, l.base);
-			load_all(&l);
-		}
-		begin_chain(f, &l, why == NULL);
-	}
-	report_load(&l, began);
-	cc_load_free(&l);
-}
-
-/*
- * Another writer was here and is gone, in the middle of anything; what it had
- * published as journalled is.
- */
-static void
-attach(CcFiles *f, uint64 system_id)
-{
-	CcLoad		l;
-
-	if (cc_identity_read(&f->identity, system_id) != CC_IDENTITY_OURS ||
-		cc_id_cmp(&f->identity.id, &cc.state->id) != 0)
-	{
-		/* keep_identity finds what is different */
-		f->identity.system_id = system_id;
-		f->none = !f->persist || !cc_identity_anchor(&f->identity);
-	}
-	cc_load_init(&l);
-	if (!cc_load_list(&l))
-		f->none = true;
-	f->newest = l.newest;
-	if (l.snapshots.n > 0)
-		f->base = l.snapshots.gen[l.snapshots.n - 1];
-	f->marked_old = l.marked;
-	if (l.marked && cc_file_exists(CC_MARKED_FILE))
-		pg_atomic_write_u32(&cc.state->file_marked, 1);
-	cc_load_free(&l);
-	f->gap = f->persist;
-	f->active_at = cc_monotonic_ms();
-	f->bound = pg_atomic_read_u64(&cc.state->hlc_bound);
-}
-
-CcFiles *
-cc_files_start(uint64 system_id)
-{
-	CcFiles    *f = cc_alloc(sizeof(CcFiles));
-
-	memset(f, 0, sizeof(*f));
-	cc_journal_init(&f->journal);
-	cc_snapshot_init(&f->snapshot);
-	f->persist = cc.state->persist;
-	f->mode = CC_SYNC_EVERYSEC;
-	if (cc_state_phase() > CC_LOADING)
-		attach(f, system_id);
-	else
-		start_anew(f, system_id);
-	return f;
 }

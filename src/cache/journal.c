@@ -190,8 +190,8 @@ any_dirty(void)
 	return false;
 }
 
-static void
-put_number(CcBlockWriter *w, char type, uint64 v)
+void
+cc_journal_put_number(CcBlockWriter *w, char type, uint64 v)
 {
 	CcBuf	   *b = &cc_block_encoder(w)->buf;
 
@@ -235,8 +235,8 @@ cc_journal_put_end(CcBlockWriter *w, const CcVV *vv, const CcVV *g, uint64 next,
 	cc_encode_vv(cc_block_encoder(w), 'G', g);
 	if (seeds)
 		put_seeds(w);
-	put_number(w, 'P', next);
-	put_number(w, 'B', bound);
+	cc_journal_put_number(w, 'P', next);
+	cc_journal_put_number(w, 'B', bound);
 	cc_buf_append(&cc_block_encoder(w)->buf, "Z", 1);
 	return cc_block_flush(w);
 }
@@ -299,7 +299,7 @@ cc_journal_bound(CcJournal *j, uint64 bound)
 	if (bound <= j->bound)
 		return CC_CYCLE_NOTHING;
 	j->unsynced = true;
-	put_number(&j->w, 'B', bound);
+	cc_journal_put_number(&j->w, 'B', bound);
 	if (!cc_block_flush(&j->w))
 		return CC_CYCLE_FAILED;
 	j->bound = bound;

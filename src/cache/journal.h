@@ -14,6 +14,7 @@
  *	'S'  u32 len, the seeds given by cache_join (when they have changed)
  *	'P'  u64 the next position of the change log
  *	'B'  u64 HLC up to which the clock is reserved
+ *	'T'  u64 wall clock, ms since 1970 (snapshots)
  *	'Z'  the cycle is complete; only then is its 'V' believed
  *
  * Horizons, members and the cluster id are entries of the system namespace.
@@ -99,6 +100,9 @@ typedef bool (*CcSkipFn) (const CcHeaderShared *h, void *arg);
 extern bool cc_journal_put_bucket(CcBlockWriter *w, CcPartitionShared *p,
 								  uint32 bucket, const uint64 *hash,
 								  CcSkipFn skip, void *arg);
+
+/* A record of a type and a number. */
+extern void cc_journal_put_number(CcBlockWriter *w, char type, uint64 v);
 
 extern void cc_journal_name(char *name, uint64 generation);
 

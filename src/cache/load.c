@@ -180,6 +180,8 @@ survey_block(CcLoad *l, End *end, const char *payload, Size len)
 
 			l->bound = Max(l->bound, bound);
 		}
+		else if (type == 'T')
+			l->snapshot_at = cc_read_u64(&dec.r);
 		else if (type == 'Z')
 			believe(l, end);
 		else
@@ -420,7 +422,7 @@ load_block(CcLoad *l, const char *payload, Size len)
 			(void) cc_decode_vv(&dec, &v);
 		else if (type == 'S')
 			(void) cc_read_bytes(&dec.r, cc_read_u32(&dec.r));
-		else if (type == 'P' || type == 'B')
+		else if (type == 'P' || type == 'B' || type == 'T')
 			(void) cc_read_u64(&dec.r);
 		else if (type != 'Z')
 			dec.r.bad = true;

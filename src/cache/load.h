@@ -46,6 +46,7 @@ typedef struct CcLoad
 	bool		whole;			/* it can be gone on with */
 	uint64		bytes;			/* of its journals */
 	uint64		snapshot_bytes;
+	uint64		snapshot_at;	/* wall clock ms when it was complete */
 	uint64		last;			/* its last journal, and ... */
 	uint64		last_bytes;		/* ... how long that is */
 	uint32		bad;			/* blocks passed over, files missing */

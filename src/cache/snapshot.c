@@ -67,6 +67,7 @@ put_end(CcSnapshot *s, uint64 bound)
 
 	cc_vv_init(&g);
 	cc_state_copy_g(&g);
+	cc_journal_put_number(&s->w, 'T', (uint64) cc_clock_ms());
 	ok = cc_journal_put_end(&s->w, &s->vv, &g, s->next, bound, true, true);
 	cc_vv_free(&g);
 	return ok;

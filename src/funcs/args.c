@@ -156,9 +156,13 @@ interval_usecs(Interval *interval)
 	TimestampTz end;
 
 	if (interval->month != 0 || interval->day != 0)
-		end = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-													  TimestampTzGetDatum(now),
-													  IntervalPGetDatum(interval)));
+	{
+		Datum		sum = DirectFunctionCall2(timestamptz_pl_interval,
+											  TimestampTzGetDatum(now),
+											  IntervalPGetDatum(interval));
+
+		end = DatumGetTimestampTz(sum);
+	}
 	else if (pg_add_s64_overflow(now, interval->time, &end))
 		end = DT_NOEND;
 	if (TIMESTAMP_NOT_FINITE(end) || !IS_VALID_TIMESTAMP(end))

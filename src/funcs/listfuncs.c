@@ -92,13 +92,16 @@ parse_pattern(text *pattern, Pattern *p)
 static bool
 matches(const Pattern *p, const char *key, Size len)
 {
+	text	   *whole;
+
 	if (len < p->prefixlen ||
 		memcmp(key, VARDATA_ANY(p->pattern), p->prefixlen) != 0)
 		return false;
 	if (p->kind == PATTERN_PREFIX)
 		return true;
+	whole = cstring_to_text_with_len(key, len);
 	return DatumGetBool(DirectFunctionCall2Coll(textlike, C_COLLATION_OID,
-												PointerGetDatum(cstring_to_text_with_len(key, len)),
+												PointerGetDatum(whole),
 												PointerGetDatum(p->pattern)));
 }
 
@@ -274,6 +277,7 @@ static void
 list(FunctionCallInfo fcinfo, bool keys_only, int natts)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	static CcScan scan;			/* kept for the next listing, also after errors */
 	Listing		l;
 	uint16		ns;
 
@@ -295,7 +299,7 @@ list(FunctionCallInfo fcinfo, bool keys_only, int natts)
 								  ALLOCSET_DEFAULT_SIZES);
 	l.slot = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsVirtual);
 	l.sort = begin_sort(rsinfo->setDesc, keys_only ? 1 : COL_KEY + 1);
-	cc_cache_scan(ns, add_row, &l);
+	cc_cache_scan(ns, &scan, add_row, &l);
 	ExecDropSingleTupleTableSlot(l.slot);
 
 	l.slot = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsMinimalTuple);

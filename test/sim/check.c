@@ -153,6 +153,9 @@ check_same(const char *what, const CcEntry *e, int origin, SimDot *d,
 					sim_hlc_text(v->hlc), sim_hlc_text(d->version.hlc));
 	if (e->type == CC_STUB || e->value == NULL)
 		return;
+	/* the name may have been given to a stub of it */
+	if (d->value == 0)
+		d = sim_oracle_written(d->key, v);
 	if (sim_oracle_value(e->type, e->flags, e->value, e->vallen) != d->value ||
 		e->expires != d->expires)
 		sim_violate("P0", "%s %s %s %s with a value or deadline that was not written",
@@ -340,6 +343,33 @@ check_durable(SimNode *node, int key)
 		memset(&node->synced[key], 0, sizeof(SimVersion));
 }
 
+/*
+ * It starts as another node than it was: for as long as its files can't be
+ * written, or for ever because they are not its own or damaged.
+ */
+static void
+change_identity(SimNode *node, int id)
+{
+	bool		back = id == node->kept_id;
+
+	if (node->id >= 0 && !back && !node->disk_hurt && cc.state->persist)
+		sim_violate("identity", "%s starts under another id", node->name);
+	if (!cc.state->persist && sim.cfg.persist && node->kept_id < 0)
+	{
+		node->kept_id = node->id;
+		memcpy(node->kept_ghost, node->ghost, sizeof(node->ghost));
+	}
+	memset(node->over, 0, sizeof(node->over));
+	memset(node->journaled, 0, sizeof(node->journaled));
+	memset(node->synced, 0, sizeof(node->synced));
+	memset(node->ghost, 0, sizeof(node->ghost));
+	if (back)
+		memcpy(node->ghost, node->kept_ghost, sizeof(node->ghost));
+	if (back)
+		node->kept_id = -1;
+	node->id = id;
+}
+
 void
 sim_check_loaded(SimNode *node)
 {
@@ -347,15 +377,7 @@ sim_check_loaded(SimNode *node)
 	int			id = sim_oracle_id(&cc.state->id);
 
 	if (id != node->id)
-	{
-		if (node->id >= 0 && !node->disk_hurt)
-			sim_violate("identity", "%s starts under another id", node->name);
-		memset(node->ghost, 0, sizeof(node->ghost));
-		memset(node->over, 0, sizeof(node->over));
-		memset(node->journaled, 0, sizeof(node->journaled));
-		memset(node->synced, 0, sizeof(node->synced));
-		node->id = id;
-	}
+		change_identity(node, id);
 	note_loaded(node);
 	memcpy(before, node->ghost, sizeof(before));
 	memcpy(node->ghost, node->loaded, sizeof(node->ghost));
@@ -374,7 +396,7 @@ sim_check_loaded(SimNode *node)
 			check_durable(node, key);
 	}
 	node->loading = false;
-	node->disk_hurt = false;
+	node->disk_hurt = node->lost_power = false;
 	sim_trace("has loaded its files, boot " UINT64_FORMAT " incarnation "
 			  UINT64_FORMAT "%s", cc.state->boot, cc.state->incarnation,
 			  cc.state->unclean ? " (unclean)" : "");

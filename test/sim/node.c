@@ -411,7 +411,7 @@ sim_node_create(int no, uint32 setting_seeds)
 
 	node->no = no;
 	node->exists = true;
-	node->id = -1;
+	node->id = node->kept_id = -1;
 	snprintf(node->name, sizeof(node->name), "n%c", 'A' + no);
 	node->setting_seeds = setting_seeds;
 	node->offset_ms = (int64) ((sim_unit(SIM_U_OFFSET, no, 0, 0) * 2 - 1) *
@@ -453,7 +453,7 @@ sim_node_crash(SimNode *node, bool power)
 	node->files = NULL;
 	node->up = false;
 	node->was_clean = false;
-	node->lost_power = power;
+	node->lost_power |= power;
 	/* PROTOCOL.md, bound: then its files are not loaded */
 	if (pg_atomic_read_u32(&cc.state->file_marked) != 0)
 		node->disk_hurt = true;

@@ -160,21 +160,27 @@ sim_oracle_add(int origin, uint64 seq)
 	return &o->dot[i];
 }
 
+/* The write of this version; of its names one with the value, if any has it. */
 SimDot *
 sim_oracle_written(int key, const SimVersion *v)
 {
+	SimDot	   *found = NULL;
+
 	for (int i = 0; i < sim.norigins; i++)
 	{
 		SimOrigin  *o = &sim.origin[i];
 
 		for (int d = 0; d < o->ndots; d++)
 		{
-			if (o->dot[d].key == key &&
-				sim_version_cmp(&o->dot[d].version, v) == 0)
+			if (o->dot[d].key != key ||
+				sim_version_cmp(&o->dot[d].version, v) != 0)
+				continue;
+			if (o->dot[d].value != 0)
 				return &o->dot[d];
+			found = &o->dot[d];
 		}
 	}
-	return NULL;
+	return found;
 }
 
 /* Whether this write's value was lost anywhere, under any of its names. */

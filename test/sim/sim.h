@@ -150,9 +150,11 @@ struct SimNode
 	/* check.c */
 	int			id;				/* index of its id; -1 before the first start */
 	bool		loading;
-	int			ghost_life;
+	int			kept_id;		/* what it was before its files could not be
+								 * written; -1: it is that */
 	int			origin_map[SIM_MAX_ORIGINS];	/* its index -> ours, + 1 */
 	SimVersion	ghost[SIM_MAX_KEYS];	/* the newest it has taken */
+	SimVersion	kept_ghost[SIM_MAX_KEYS];	/* of kept_id */
 	SimVersion	loaded[SIM_MAX_KEYS];	/* what its files held */
 	SimVersion	over[SIM_MAX_KEYS];	/* what it has seen expired */
 	SimVersion	journaled[SIM_MAX_KEYS];	/* what it said is written ... */

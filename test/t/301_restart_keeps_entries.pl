@@ -22,8 +22,11 @@ $group->start;
 $group->wait_ready;
 my $id = $group->psql(1, $id_sql);
 
+my $filled = time;
+
 sub fill
 {
+	$filled = time;
 	$group->psql(1, q{
 		SELECT cache_put('text', 'value'),
 			cache_put('json', '{"a": 1}'::jsonb, ttl => '1 hour'),
@@ -46,7 +49,8 @@ sub restart
 	my $node = $group->node(1);
 	$node->stop('fast') if $how eq 'fast';
 	$group->kill9(1) if $how eq 'kill9';
-	sleep 2;
+	CacheCluster::Cluster::wait_until('the short entries to end',
+		sub { time > $filled + 2 });
 	my $offset = $group->log_offset(1);
 	$node->start;
 	$group->wait_ready;
@@ -87,7 +91,7 @@ is($group->psql(1, q{
 # The writer goes, nothing else does. What is put meanwhile stands in memory.
 $before = fill();
 my $pid = writer_pid() or die 'no writer';
-$group->psql(1, "SELECT pg_terminate_backend($pid)");
+kill 'TERM', $pid;
 CacheCluster::Cluster::wait_until('the writer to go',
 	sub { writer_pid() != $pid });
 $group->psql(1, q{SELECT cache_put('meanwhile', 'x')});

@@ -114,7 +114,7 @@ foreach my $round (1 .. 6)
 }
 
 # Twice in a row, without anything written between.
-foreach (1, 2)
+foreach my $crash (1, 2)
 {
 	$group->kill9(1);
 	$node->start;

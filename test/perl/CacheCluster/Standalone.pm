@@ -43,13 +43,39 @@ BEGIN
 	$terminal->autoflush(1);
 	open STDOUT, '>>', log_file() or die log_file() . ": $!";
 	open STDERR, '>>&', \*STDOUT or die "dup: $!";
-	binmode $_, ':utf8' foreach $terminal;
 
 	# So that END blocks run and stop what was started.
 	foreach my $signal (qw(INT TERM HUP))
 	{
 		$SIG{$signal} = sub { print $terminal "\n$signal\n"; exit 130; };
 	}
+}
+
+# Its END block comes after ours; it would give up at the first server that was
+# killed.
+use PostgreSQL::Test::Cluster;
+
+END
+{
+	my $status = $?;
+	end_server($_) foreach @PostgreSQL::Test::Cluster::all_nodes;
+	@PostgreSQL::Test::Cluster::all_nodes = ();
+	$? = $status;
+}
+
+# Stops a server whatever state it is in. Its data is of no more use.
+sub end_server
+{
+	my ($node) = @_;
+	open my $file, '<', $node->data_dir . '/postmaster.pid' or return;
+	my ($pid) = readline($file) =~ /^(\d+)$/ or return;
+	foreach my $signal (('QUIT') x 100, 'KILL')
+	{
+		return unless kill 0, $pid;
+		kill $signal, $pid;
+		select undef, undef, undef, 0.1;
+	}
+	return;
 }
 
 # 1234567 as 1,234,567
