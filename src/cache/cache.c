@@ -894,10 +894,10 @@ cc_cache_wait_journal(uint64 pos, bool sync)
 	}
 }
 
-/* Entries of the origin beyond VV in a run of buckets, copied out. */
+/* Entries of the origin beyond a dot in a run of buckets, copied out. */
 static int
-collect_beyond(CcPartitionShared *p, uint32 *b, uint16 origin, CcEntry *out,
-			   char (*keys)[CC_MAX_KEY], int max)
+collect_beyond(CcPartitionShared *p, uint32 *b, uint16 origin, uint64 beyond,
+			   CcEntry *out, char (*keys)[CC_MAX_KEY], int max)
 {
 	int			n = 0;
 	uint32		end;
@@ -909,7 +909,7 @@ collect_beyond(CcPartitionShared *p, uint32 *b, uint16 origin, CcEntry *out,
 		for (CcHeaderShared *h = cc_store_first(p, *b); h != NULL && n < max;
 			 h = cc_store_next(p, h))
 		{
-			if (h->origin != origin || h->seq <= cc_state_vv(origin))
+			if (h->origin != origin || h->seq <= beyond)
 				continue;
 			cc_store_describe(h, &out[n]);
 			cc_store_copy_key(p, h, keys[n]);
@@ -938,7 +938,7 @@ cc_cache_redot(const CcEntry *e)
 }
 
 void
-cc_cache_redot_beyond(uint16 origin)
+cc_cache_redot_beyond(uint16 origin, uint64 beyond)
 {
 	CcEntry		found[8];
 	char		keys[8][CC_MAX_KEY];
@@ -950,7 +950,8 @@ cc_cache_redot_beyond(uint16 origin)
 
 		while (b < p->nbuckets)
 		{
-			int			n = collect_beyond(p, &b, origin, found, keys, 8);
+			int			n = collect_beyond(p, &b, origin, beyond, found, keys,
+									   8);
 
 			for (int k = 0; k < n; k++)
 				cc_cache_redot(&found[k]);
@@ -989,23 +990,22 @@ redot_partition(CcPartitionShared *p, uint16 old, uint16 self)
 }
 
 bool
-cc_cache_new_origin(uint64 incarnation)
+cc_cache_new_origin(const CcNodeId *id, uint64 incarnation)
 {
 	uint16		old = cc_state_self();
-	CcNodeId	id = cc_origin(old)->node;
 	uint16		self;
 	bool		done = false;
 
-	self = cc_state_origin(&id, incarnation);
+	self = cc_state_origin(id, incarnation);
 	if (self == CC_NO_ORIGIN)
 		return false;
 	cc_changelog_wait_published(cc_changelog_allocated());
 	for (uint32 i = 0; i < cc.store->npartitions; i++)
 		cc_store_lock(cc_store_partition(i), true);
-	if (cc_state_self() == old && incarnation > cc_origin(old)->incarnation)
+	if (cc_state_self() == old && self != old)
 	{
 		/* the ring may overflow here; its readers scan then */
-		(void) cc_state_set_self(&id, incarnation);
+		(void) cc_state_set_self(id, incarnation);
 		for (uint32 i = 0; i < cc.store->npartitions; i++)
 			redot_partition(cc_store_partition(i), old, self);
 		/* what we said we had of the old origin was of this life */

@@ -176,18 +176,20 @@ extern int	cc_cache_compare(const CcEntry *a, const CcEntry *b);
 
 /*
  * Gives an entry a new dot of ours, if it still has the one it has in e
- * (PROTOCOL.md, orphans); and all entries of an origin beyond VV, before a
- * raise makes it infinite (retire; walks the store).
+ * (PROTOCOL.md, orphans); and all entries of an origin beyond a sequence
+ * number, before and after VV becomes infinite there (retire; walks the
+ * store): before, since a raise would cover them, and after it once more for
+ * what came in meanwhile.
  */
 extern void cc_cache_redot(const CcEntry *e);
-extern void cc_cache_redot_beyond(uint16 origin);
+extern void cc_cache_redot_beyond(uint16 origin, uint64 beyond);
 
 /*
- * *Ahead of myself* (PROTOCOL.md section 6): takes a new incarnation at once,
- * at least min_incarnation, and gives new dots to all written since the
- * start.  Takes all partitions' locks.  The caller has the new incarnation
- * made durable.
+ * Takes another origin at once, and gives new dots to all written since the
+ * start (PROTOCOL.md, ahead of myself).  Takes all partitions' locks.  The
+ * writer makes it durable.  False when it is not another one, or there is no
+ * room for it.
  */
-extern bool cc_cache_new_origin(uint64 incarnation);
+extern bool cc_cache_new_origin(const CcNodeId *id, uint64 incarnation);
 
 #endif							/* CC_CACHE_H */

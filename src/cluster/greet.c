@@ -127,8 +127,12 @@ cc_greet_meet(const CcMsgHead *head, const CcGreeting *g, bool ordered)
 	uint64		end;
 
 	if (cc_id_cmp(&head->node, &cc.state->id) == 0)
-		return head->boot == cc.state->boot ? CC_REFUSED_SELF :
-			CC_REFUSED_TWIN;
+	{
+		if (head->boot == cc.state->boot)
+			return CC_REFUSED_SELF;
+		cc_greet_twin(head->boot);
+		return CC_REFUSED_TWIN;
+	}
 	slot = cc_membership_find(&head->node);
 	if (slot >= 0 && is_removed(slot))
 		return CC_REFUSED_REMOVED;
@@ -167,6 +171,7 @@ void
 cc_greet_outlive(uint64 boot_known)
 {
 	uint64		boot = above(boot_known);
+	CcNodeId	id = cc.state->id;
 
 	if (!cc_rule(new_origin))
 		return;
@@ -174,9 +179,32 @@ cc_greet_outlive(uint64 boot_known)
 	if (boot > cc.state->boot)
 		cc.state->boot = boot;
 	cc_unlock(&cc.state->lock);
-	(void) cc_cache_new_origin(Max(boot, cc.state->incarnation + 1));
+	(void) cc_cache_new_origin(&id, Max(boot, cc.state->incarnation + 1));
 	cc_membership_announce(NULL, NULL);
 	cc_wake_writer();
+}
+
+void
+cc_greet_twin(uint64 their_boot)
+{
+	CcNodeId	id;
+	uint64		joined;
+	char		name[CC_NAME_LEN];
+	char		address[CC_ADDRESS_LEN];
+	char		text[CC_ID_TEXT_LEN];
+
+	if (their_boot >= cc.state->boot)
+		return;
+	cc_membership_self(&joined, name, address);
+	cc_random(&id, sizeof(id));
+	if (!cc_cache_new_origin(&id, 1))
+		return;
+	cc_membership_rebuild();
+	cc_membership_announce(name, address);
+	cc_wake_writer();
+	cc_log(CC_WARN, "another running node has the same identity, as its data "
+		   "directory was copied; this one goes on as %s",
+		   cc_id_text(&id, text));
 }
 
 void

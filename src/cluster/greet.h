@@ -72,6 +72,12 @@ extern void cc_greet_learn(const CcMsgHead *head, const CcGreeting *g);
  */
 extern void cc_greet_take(const void *data, Size len);
 
+/*
+ * Another live node has our id: the younger, who started later, takes a new
+ * one.
+ */
+extern void cc_greet_twin(uint64 their_boot);
+
 /* Takes a boot and an incarnation above what was said of us. */
 extern void cc_greet_outlive(uint64 boot_known);
 

@@ -45,6 +45,9 @@ cc_membership_init(void *mem, uint32 origin_cap)
 	ms->clean = ms->cand + rows * sizeof(uint64);
 	pg_atomic_init_u64(&ms->full_epoch, 0);
 	pg_atomic_init_u32(&ms->removed, 0);
+	for (int i = 0; i < CC_REFUSALS; i++)
+		pg_atomic_init_u64(&ms->refusal[i], 0);
+	pg_atomic_init_u32(&ms->next_refusal, 0);
 }
 
 /* Under the lock, in either mode. */

@@ -11,7 +11,8 @@
  *
  * Beside each member stand its vectors: K, the last VV that it said it has;
  * the candidate; and C, the newest K that our own VV covered when we looked
- * (PROTOCOL.md, causal stability).
+ * (PROTOCOL.md, causal stability).  Entries and table are membership.c's, the
+ * vectors and what follows from them stability.c's.
  *
  * Locking: everything in CcMembersShared under its lock, shared for reading
  * and exclusive for changing, but for atomics.  It is taken before any
@@ -29,6 +30,7 @@
 #define CC_MAX_MEMBERS		32
 #define CC_ADDRESS_LEN		256
 #define CC_ERROR_LEN		160
+#define CC_REFUSALS			8
 
 /* State of the link to a peer, as pg_stat_cachecluster_peers shows it. */
 typedef enum CcLinkState
@@ -114,6 +116,14 @@ typedef struct CcMembersShared
 	char		last_error[CC_ERROR_LEN];
 
 	/*
+	 * Refusals that the log was told of lately: hashes of whom, why and when,
+	 * each place overwritten in turn.  Two processes that find the same one
+	 * missing tell it twice, which harms nobody.
+	 */
+	pg_atomic_uint64 refusal[CC_REFUSALS];
+	pg_atomic_uint32 next_refusal;
+
+	/*
 	 * This node itself was removed: it has dropped its cache, and stays
 	 * alone.  Set by cc_membership_note, never cleared.
 	 */
@@ -168,7 +178,7 @@ extern void cc_membership_note(const char *key, uint16 keylen);
  */
 extern int	cc_membership_find(const CcNodeId *id);
 
-/* Ids of all nodes in the table, removed ones included; returns their number. */
+/* Ids of all nodes in the table, removed ones too; returns their number. */
 extern int	cc_membership_list(CcNodeId out[CC_MAX_MEMBERS]);
 
 /* What our own member entry says; zero and empty while there is none. */

@@ -230,6 +230,24 @@ cc_receiver_gone(CcReceiver *r)
 }
 
 /*
+ * PROTOCOL.md, retire: before a raise makes VV infinite, entries beyond get
+ * new dots.  Notes for each such origin where VV stood, plus one.
+ */
+static void
+redot_retired(const CcVV *to, uint16 self, CcVV *before)
+{
+	for (int o = 0; o < to->n; o++)
+	{
+		uint64		vv = cc_state_vv(o);
+
+		if (to->seq[o] != CC_VV_INF || o == self || vv == CC_VV_INF)
+			continue;
+		cc_vv_set(before, o, vv + 1);
+		cc_cache_redot_beyond((uint16) o, vv);
+	}
+}
+
+/*
  * PROTOCOL.md, raise last: VV rises when all entries are in, only forward,
  * only by what the sender said.
  */
@@ -238,14 +256,10 @@ raise_vv(CcReceiver *r, const CcVV *to, bool full, uint64 epoch)
 {
 	CcStatus	status = CC_OK;
 	uint16		self = cc_state_self();
+	CcVV		before;
 
-	for (int o = 0; o < to->n; o++)
-	{
-		/* PROTOCOL.md, retire */
-		if (to->seq[o] == CC_VV_INF && o != self && cc_state_vv(o) != CC_VV_INF)
-			cc_cache_redot_beyond((uint16) o);
-	}
-
+	cc_vv_init(&before);
+	redot_retired(to, self, &before);
 	cc_lock_exclusive(&cc.members->lock);
 	if (!session_holds(r))
 		status = CC_REFUSED_FENCED;
@@ -268,6 +282,12 @@ raise_vv(CcReceiver *r, const CcVV *to, bool full, uint64 epoch)
 		}
 	}
 	cc_unlock(&cc.members->lock);
+	for (int o = 0; status == CC_OK && o < before.n; o++)
+	{
+		if (before.seq[o] != 0)
+			cc_cache_redot_beyond((uint16) o, before.seq[o] - 1);
+	}
+	cc_vv_free(&before);
 	return status;
 }
 
@@ -353,7 +373,8 @@ take_floor(CcDecoder *dec, Batch *b)
 	CcPartitionShared *p;
 
 	if ((b->head.flags & CC_MSG_F_FULL) == 0 ||
-		!cc_decode_floor(dec, &slice, &data, &len))
+		!cc_decode_floor(dec, &slice, &data, &len) ||
+		cc_floor_highest_in(data, len) > b->head.hlc)
 		return CC_REFUSED_BAD;
 	p = cc_store_partition_of((uint64) slice << 57);
 	cc_store_lock(p, true);

@@ -193,6 +193,8 @@ hello_reply(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head,
 	}
 	if (status == CC_REFUSED_REMOVED)
 		cc_membership_cast_out();
+	if (status == CC_REFUSED_TWIN)
+		cc_greet_twin(head->boot);
 	if (status == CC_OK)
 		status = cc_greet_meet(head, &g, s->seed);
 	if (status == CC_OK)

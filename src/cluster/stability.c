@@ -471,12 +471,16 @@ retire(const CcVV *vv, const uint16 *origins, int n)
 		uint16		o = origins[i];
 		char		text[CC_ID_TEXT_LEN];
 
+		uint64		was = cc_vv_get(vv, o);
+
 		if (!cc_expire_clean(o))
-			cc_cache_redot_beyond(o);
-		if (cc_state_vv(o) != cc_vv_get(vv, o))
+			cc_cache_redot_beyond(o, was);
+		if (cc_state_vv(o) != was)
 			continue;			/* we know more now; all must say so again */
-		cc_check_raise(o, cc_vv_get(vv, o), CC_VV_INF, false);
+		cc_check_raise(o, was, CC_VV_INF, false);
 		cc_state_raise_vv(o, CC_VV_INF);
+		if (!cc_expire_clean(o))
+			cc_cache_redot_beyond(o, was);
 		cc_log(CC_DEBUG, "retired incarnation " UINT64_FORMAT " of node %s",
 			   cc_origin(o)->incarnation,
 			   cc_id_text(&cc_origin(o)->node, text));

@@ -19,9 +19,16 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "cluster/membership.h"
 #include "cluster/receive.h"
 #include "funcs/args.h"
+#include "libpq/libpq-be.h"
+#include "miscadmin.h"
 #include "storage/ipc.h"
+#include "utils/guc.h"
+
+/* A refusal that goes on is told to the log again after so long */
+#define TELL_AGAIN_MS	(60 * 60 * 1000)
 
 PG_FUNCTION_INFO_V1(cachecluster_hello);
 PG_FUNCTION_INFO_V1(cachecluster_apply);
@@ -47,6 +54,51 @@ ensure_receiver(void)
 	have_receiver = true;
 }
 
+/* What the one who calls may not know, or may not see, of himself */
+static bool
+worth_telling(CcStatus status)
+{
+	switch (status)
+	{
+		case CC_REFUSED_BAD:
+		case CC_REFUSED_VERSION:
+		case CC_REFUSED_STRANGER:
+		case CC_REFUSED_REMOVED:
+		case CC_REFUSED_SKEW:
+		case CC_REFUSED_TWIN:
+		case CC_REFUSED_FULL:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* One line for each caller and cause, and hour: it goes on calling. */
+static void
+tell_refusal(CcStatus status)
+{
+	CcMembersShared *ms = cc.members;
+	const char *host = MyProcPort != NULL && MyProcPort->remote_host != NULL ?
+		MyProcPort->remote_host : "an unknown place";
+	char		key[NI_MAXHOST + NAMEDATALEN + 64];
+	uint64		hash[2];
+
+	if (!worth_telling(status))
+		return;
+	snprintf(key, sizeof(key), "%s %s %d " INT64_FORMAT, host,
+			 application_name, (int) status, cc_clock_ms() / TELL_AGAIN_MS);
+	cc_hash128(key, strlen(key), 0, hash);
+	for (int i = 0; i < CC_REFUSALS; i++)
+	{
+		if (pg_atomic_read_u64(&ms->refusal[i]) == hash[0])
+			return;
+	}
+	pg_atomic_write_u64(&ms->refusal[pg_atomic_fetch_add_u32(&ms->next_refusal, 1) %
+									 CC_REFUSALS], hash[0]);
+	cc_log(CC_LOG, "refused \"%s\" at %s: %s", application_name, host,
+		   cc_status_text(status));
+}
+
 static bytea *
 reply(void)
 {
@@ -64,14 +116,17 @@ receive(bytea *message, bool hello)
 	const char *data = VARDATA_ANY(message);
 	Size		len = VARSIZE_ANY_EXHDR(message);
 	bytea	   *result = NULL;
+	CcStatus	status;
 
 	PG_TRY();
 	{
 		if (hello)
-			(void) cc_receive_hello(&receiver, cc_monotonic_ms(), data, len);
+			status = cc_receive_hello(&receiver, cc_monotonic_ms(), data, len);
 		else
-			(void) cc_receive_batch(&receiver, cc_monotonic_ms(),
-									cc_peer_timeout, data, len);
+			status = cc_receive_batch(&receiver, cc_monotonic_ms(),
+									  cc_peer_timeout, data, len);
+		if (unlikely(status != CC_OK))
+			tell_refusal(status);
 		result = reply();
 	}
 	PG_CATCH();

@@ -405,16 +405,18 @@ sim_check_loaded(SimNode *node)
 /* ---- reads ---- */
 
 void
-sim_check_read_begin(SimNode *node, int key, SimVersion *ghost, int64 *now_ms)
+sim_check_read_begin(SimNode *node, int key, SimRead *r)
 {
-	*ghost = node->ghost[key];
-	*now_ms = cc_hlc_now_ms(&cc.state->hlc);
+	r->key = key;
+	r->ghost = node->ghost[key];
+	r->now_ms = cc_hlc_now_ms(&cc.state->hlc);
+	r->horizon = horizon();
 }
 
 void
-sim_check_read_end(SimNode *node, int key, const SimVersion *ghost,
-				   int64 now_ms, const CcEntry *e)
+sim_check_read_end(SimNode *node, const SimRead *r, const CcEntry *e)
 {
+	int			key = r->key;
 	SimVersion	v;
 	CcHeaderShared *h;
 
@@ -423,23 +425,23 @@ sim_check_read_end(SimNode *node, int key, const SimVersion *ghost,
 		/* an entry that is over has been seen to be */
 		h = find_stored(sim_key_hash(key));
 		if (h != NULL && cc_header_type(h) != CC_STUB && h->expires != 0 &&
-			h->expires <= now_ms && cc_state_phase() == CC_READY)
+			h->expires <= r->now_ms && cc_state_phase() == CC_READY)
 			version_of(node, h, &node->over[key]);
 		return;
 	}
 	sim_oracle_version(node, e, &v);
-	if (sim_version_cmp(&v, ghost) < 0)
+	if (sim_version_cmp(&v, &r->ghost) < 0)
 		sim_violate("P2", "%s serves %s of hlc %s, but had taken hlc %s",
 					node->name, sim_key_text(key), sim_hlc_text(v.hlc),
-					sim_hlc_text(ghost->hlc));
-	if (e->expires != 0 && now_ms >= e->expires)
+					sim_hlc_text(r->ghost.hlc));
+	if (e->expires != 0 && r->now_ms >= e->expires)
 		sim_violate("P1", "%s serves %s, which is over since %lld ms",
 					node->name, sim_key_text(key),
-					(long long) (now_ms - e->expires));
+					(long long) (r->now_ms - e->expires));
 	if (e->expires != 0 && sim_version_cmp(&v, &node->over[key]) == 0)
 		sim_violate("P1", "%s serves %s, which it had seen expired",
 					node->name, sim_key_text(key));
-	if (e->hlc <= horizon() && e->hlc <= ghost->hlc)
+	if (e->hlc <= r->horizon)
 		sim_violate("P4-cleared", "%s serves %s of hlc %s below its horizon",
 					node->name, sim_key_text(key), sim_hlc_text(v.hlc));
 	check_same("serves", e, sim_oracle_origin(node, e->origin),

@@ -118,16 +118,15 @@ read_key(SimNode *node, int no)
 	int			key = key_number(ns, no);
 	char		name[16];
 	uint16		len = sim_client_key(no, name);
-	SimVersion	ghost;
-	int64		now;
+	SimRead		r;
 	CcEntry		e;
 	CcBuf		buf;
 	bool		hit;
 
 	cc_buf_init(&buf);
-	sim_check_read_begin(node, key, &ghost, &now);
+	sim_check_read_begin(node, key, &r);
 	hit = cc_cache_get(ns, name, len, &e, &buf);
-	sim_check_read_end(node, key, &ghost, now, hit ? &e : NULL);
+	sim_check_read_end(node, &r, hit ? &e : NULL);
 	cc_buf_free(&buf);
 }
 

@@ -274,7 +274,7 @@ sim_key_text(int key)
 
 	if (!sim.key_system[key])
 		snprintf(t, 128, "%.*s", (int) sim.key_len[key], k);
-	else if (sim.key_len[key] == 1 + CC_ID_LEN)
+	else if (sim.key_len[key] == 1 + CC_ID_LEN && k[0] != 'h')
 	{
 		memcpy(id.b, k + 1, CC_ID_LEN);
 		snprintf(t, 128, "%s %s",

@@ -152,7 +152,8 @@ cc_alloc(Size size)
 	Block	   *b;
 
 	sim_check_unlocked("cc_alloc");
-	if (sim.cfg.errors > 0 && sim_may_raise() &&
+	/* what is small is always there */
+	if (size >= 4096 && sim.cfg.errors > 0 && sim_may_raise() &&
 		sim_draw_unit() < sim.cfg.errors)
 		sim_raise();
 	if (guarded())

@@ -110,7 +110,7 @@ draw_config(void)
 	c->yield_max = DRAW(0, 200, 5000, 50000);
 	c->yield_odds = c->yield_max == 0 ? 0 :
 		(uint32) Min(30000, 65536 * INT64CONST(200) / c->yield_max);
-	c->errors = (double) DRAW(0, 0, 1) / 5000;
+	c->errors = (double) DRAW(0, 0, 1) / 500;
 	c->groups = 1;
 	if (sim_unit(SIM_U_CONFIG, 2, 0, 0) < 0.25)
 	{

@@ -403,11 +403,18 @@ extern const char *sim_key_text(int key);
 extern void sim_check_boot(SimNode *node);
 extern void sim_check_loaded(SimNode *node);
 
-/* What a read begins with, and ends with (e NULL: a miss). */
-extern void sim_check_read_begin(SimNode *node, int key, SimVersion *ghost,
-								 int64 *now_ms);
-extern void sim_check_read_end(SimNode *node, int key, const SimVersion *ghost,
-							   int64 now_ms, const CcEntry *e);
+/* What held when a read began; and its end (e NULL: a miss). */
+typedef struct SimRead
+{
+	int			key;
+	SimVersion	ghost;
+	int64		now_ms;
+	uint64		horizon;
+} SimRead;
+
+extern void sim_check_read_begin(SimNode *node, int key, SimRead *r);
+extern void sim_check_read_end(SimNode *node, const SimRead *r,
+							   const CcEntry *e);
 
 /* Whether the node's members are the nodes that there are. */
 extern bool sim_check_members(SimNode *node);

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 use CacheCluster::Cluster;
@@ -192,6 +193,15 @@ foreach my $i (1 .. 2000)
 my @answers = split /\n/, $group->psql(1, $calls);
 is(scalar(grep { $_ eq 't' } @answers), 2000,
 	'2000 damaged messages got an answer each');
+
+# Each cause is told to the log, and not at every try (but an hour may end).
+my $log = slurp_file($group->node(1)->logfile);
+foreach my $cause ('malformed message', 'it speaks another version',
+	'neither node has the other as seed or member')
+{
+	my $lines = () = $log =~ /refused "\S+" at \[local\]: \Q$cause\E/g;
+	ok($lines == 1 || $lines == 2, "the log tells once: $cause");
+}
 
 # The server and the real peer did not notice.
 is($group->psql(1, 'SELECT pg_postmaster_start_time(), started_at
