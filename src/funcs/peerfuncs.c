@@ -22,9 +22,9 @@
 #include "cluster/membership.h"
 #include "cluster/receive.h"
 #include "funcs/args.h"
-#include "libpq/libpq-be.h"
-#include "miscadmin.h"
 #include "storage/ipc.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 
 /* A refusal that goes on is told to the log again after so long */
@@ -73,18 +73,32 @@ worth_telling(CcStatus status)
 	}
 }
 
+/* Where the caller is; a function of PostgreSQL's knows. */
+static const char *
+caller_address(void)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+	Datum		addr;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+	addr = inet_client_addr(fcinfo);
+	if (fcinfo->isnull)
+		return "a local socket";
+	return DatumGetCString(DirectFunctionCall1(inet_out, addr));
+}
+
 /* One line for each caller and cause, and hour: it goes on calling. */
 static void
 tell_refusal(CcStatus status)
 {
 	CcMembersShared *ms = cc.members;
-	const char *host = MyProcPort != NULL && MyProcPort->remote_host != NULL ?
-		MyProcPort->remote_host : "an unknown place";
-	char		key[NI_MAXHOST + NAMEDATALEN + 64];
+	const char *host;
+	char		key[256];
 	uint64		hash[2];
 
 	if (!worth_telling(status))
 		return;
+	host = caller_address();
 	snprintf(key, sizeof(key), "%s %s %d " INT64_FORMAT, host,
 			 application_name, (int) status, cc_clock_ms() / TELL_AGAIN_MS);
 	cc_hash128(key, strlen(key), 0, hash);
@@ -95,7 +109,7 @@ tell_refusal(CcStatus status)
 	}
 	pg_atomic_write_u64(&ms->refusal[pg_atomic_fetch_add_u32(&ms->next_refusal, 1) %
 									 CC_REFUSALS], hash[0]);
-	cc_log(CC_LOG, "refused \"%s\" at %s: %s", application_name, host,
+	cc_log(CC_LOG, "refused \"%s\" from %s: %s", application_name, host,
 		   cc_status_text(status));
 }
 

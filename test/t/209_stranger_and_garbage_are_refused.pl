@@ -199,7 +199,7 @@ my $log = slurp_file($group->node(1)->logfile);
 foreach my $cause ('malformed message', 'it speaks another version',
 	'neither node has the other as seed or member')
 {
-	my $lines = () = $log =~ /refused "\S+" at \[local\]: \Q$cause\E/g;
+	my $lines = () = $log =~ /refused "\S+" from a local socket: \Q$cause\E/g;
 	ok($lines == 1 || $lines == 2, "the log tells once: $cause");
 }
 
