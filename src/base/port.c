@@ -59,12 +59,18 @@ cc_clock_ms(void)
 }
 
 int64
-cc_monotonic_ms(void)
+cc_monotonic_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64
+cc_monotonic_ms(void)
+{
+	return cc_monotonic_us() / 1000;
 }
 
 /* Whoever is waited for has a lock and needs microseconds; no interrupts. */

@@ -58,6 +58,9 @@ extern int64 cc_clock_ms(void);
 /* Monotonic clock in milliseconds, of no fixed origin.  Ditto. */
 extern int64 cc_monotonic_ms(void);
 
+/* The same in microseconds, for what is shown to people. */
+extern int64 cc_monotonic_us(void);
+
 /* A short wait for another backend; the caller holds no lock. */
 extern void cc_pause(void);
 

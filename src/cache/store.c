@@ -150,9 +150,8 @@ cc_store_reset(CcPartitionShared *p)
 
 	for (uint32 b = 0; b < p->nbuckets; b++)
 		bucket_head(p, b) = CC_NIL;
-	for (uint32 c = 0; c < p->nchunks; c++)
-		chunk_next(p, c) = c + 1 < p->nchunks ? c + 1 : CC_NIL;
-	p->free = 0;
+	p->free = CC_NIL;
+	p->fresh = 0;
 	p->nfree = p->nchunks;
 	p->hand = CC_NIL;
 	for (int i = 0; i < CC_NLISTS; i++)
@@ -393,8 +392,11 @@ take_chunk(CcPartitionShared *p)
 {
 	uint32		c = p->free;
 
-	Assert(p->nfree > 0 && c != CC_NIL);
-	p->free = chunk_next(p, c);
+	Assert(p->nfree > 0 && (c != CC_NIL || p->fresh < p->nchunks));
+	if (c != CC_NIL)
+		p->free = chunk_next(p, c);
+	else
+		c = p->fresh++;
 	p->nfree--;
 	return c;
 }

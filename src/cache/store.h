@@ -116,8 +116,10 @@ typedef struct CcPartitionShared
 	uint32		mutating;		/* between cc_store_begin and cc_store_end */
 	uint32		nbuckets;
 	uint32		nchunks;
-	uint32		nfree;
-	uint32		free;			/* first free chunk, linked by next_chunk */
+	uint32		nfree;			/* freed ones, and those never used */
+	uint32		free;			/* first freed chunk, linked by next_chunk */
+	uint32		fresh;			/* from here on none was ever used, so that
+								 * the start need not touch all memory */
 	uint32		hand;			/* SIEVE: where the next search begins */
 	CcListShared list[CC_NLISTS];
 

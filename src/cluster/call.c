@@ -246,6 +246,20 @@ show_error(const CcCall *c, const char *text)
 	cc_unlock(&ms->lock);
 }
 
+/* What was wrong there is mended. */
+static void
+clear_error(const CcCall *c)
+{
+	CcMembersShared *ms = cc.members;
+	char		prefix[LINE_LEN];
+
+	snprintf(prefix, sizeof(prefix), "peer %s ", cc_conninfo_show(&c->place));
+	cc_lock_exclusive(&ms->lock);
+	if (strncmp(ms->last_error, prefix, strlen(prefix)) == 0)
+		ms->last_error[0] = '\0';
+	cc_unlock(&ms->lock);
+}
+
 /* Says what is wrong, once, and tries again after ms. */
 static void
 give_up(CcCall *c, int64 now, const char *verb, const char *text,
@@ -441,6 +455,7 @@ meet_server(CcCall *c, int64 now)
 	other = find_duplicate(c);
 	if (c->self || other != NULL)
 	{
+		clear_error(c);
 		cc_call_reset(c, now, with_jitter(RETRY_DUPLICATE));
 		c->same_as = other;
 		if (other != NULL && other->id_known)
@@ -479,6 +494,7 @@ begin_session(CcCall *c, int64 now)
 	c->drained_at = -1;
 	c->sessions++;
 	changes++;
+	clear_error(c);
 	if (!c->said_connected)
 		cc_log(CC_LOG, "connected to peer %s", cc_conninfo_show(&c->place));
 	c->said_connected = true;

@@ -74,7 +74,7 @@ note_ready(uv_poll_t *handle, int status, int events)
 		w->want = 0;
 		return;
 	}
-	if (events & (UV_READABLE | UV_DISCONNECT))
+	if (events & UV_READABLE)
 		w->ready |= CC_WATCH_READ;
 	if (events & UV_WRITABLE)
 		w->ready |= CC_WATCH_WRITE;

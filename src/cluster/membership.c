@@ -574,9 +574,10 @@ cc_membership_count(int *reachable)
 {
 	int			members = 1;
 	int			up = 1;
+	bool		alone = pg_atomic_read_u32(&cc.members->removed) != 0;
 
 	cc_lock_shared(&cc.members->lock);
-	for (uint32 i = 0; i < cc.members->nmembers; i++)
+	for (uint32 i = 0; i < cc.members->nmembers && !alone; i++)
 	{
 		if (!cc_membership_is_peer(&cc.members->member[i]))
 			continue;

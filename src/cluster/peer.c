@@ -34,7 +34,7 @@
 #include "utils/timestamp.h"
 
 #define MAX_PARAMS		(2 * CC_CONNINFO_MAX)
-#define MAX_IN_FLIGHT	64		/* messages; who sends has a limit of its own */
+#define MAX_IN_FLIGHT	128		/* messages; who sends has a limit of its own */
 
 /* No limit of the peer's role or database may end a session or slow it. */
 #define SESSION_OPTIONS \
@@ -347,6 +347,16 @@ watch_socket(CcPeer *p, int events)
 		fail(p, true, "its socket cannot be watched", NULL);
 }
 
+static void
+forget_environment(void)
+{
+	static bool forgotten = false;
+
+	for (int i = 0; !forgotten && foreign_environment[i] != NULL; i++)
+		unsetenv(foreign_environment[i]);
+	forgotten = true;
+}
+
 CcPeer *
 cc_peer_open(const CcPlace *place, const CcConninfo *info,
 			 const CcConninfo *added, const char *node_name,
@@ -357,8 +367,7 @@ cc_peer_open(const CcPlace *place, const CcConninfo *info,
 	memset(p, 0, sizeof(CcPeer));
 	p->info = info;
 	p->added = added;
-	for (int i = 0; foreign_environment[i] != NULL; i++)
-		unsetenv(foreign_environment[i]);
+	forget_environment();
 	if (!AcquireExternalFD())
 	{
 		cc_free(p);
@@ -622,5 +631,5 @@ cc_peer_send(CcPeer *p, const char *data, Size len)
 bool
 cc_peer_may_send(CcPeer *p)
 {
-	return flush(p) && !p->failed && p->nsent - p->nback < MAX_IN_FLIGHT + 2;
+	return flush(p) && !p->failed && p->nsent - p->nback < MAX_IN_FLIGHT;
 }

@@ -101,7 +101,7 @@ count_out(CcSender *s, int64 now, uint64 entries)
 
 	Assert(s->nout < CC_MAX_IN_FLIGHT);
 	s->out_size[slot] = s->out.buf.len;
-	s->out_at[slot] = now;
+	s->out_at[slot] = cc_monotonic_us();
 	s->nout++;
 	s->in_flight += s->out.buf.len;
 	if (s->nout == 1)
@@ -347,7 +347,7 @@ count_in(CcSender *s, int64 now)
 
 	if (s->nout == 0)
 		return false;
-	rtt = (double) (now - s->out_at[s->first_out]);
+	rtt = (double) (cc_monotonic_us() - s->out_at[s->first_out]) / 1000;
 	s->rtt_ms = s->rtt_ms == 0 ? rtt : s->rtt_ms * 0.8 + rtt * 0.2;
 	s->in_flight -= s->out_size[s->first_out];
 	s->acked_now += s->out_size[s->first_out];
@@ -451,24 +451,44 @@ goes_out(CcSender *s, const CcHeaderShared *h, const CcChangeRef *ref)
 			 h->seq < s->end);
 }
 
-/* Adds the entries of one position; false when the room does not suffice. */
+/*
+ * Adds the entries of one position; false when the room does not suffice.
+ *
+ * A key that is overwritten all the time is beyond the pass whenever we look:
+ * it goes out as it is.  That is newer than what any other position of this
+ * pass meant by this hash, unless an entry of it was left for later, so those
+ * positions need not send it again.
+ */
 static bool
 put_position(CcSender *s, const CcChangeRef *ref, Size *need, uint64 *entries)
 {
 	CcPartitionShared *p = cc_store_partition_of(ref->hash);
+	uint64	   *ahead = &s->ahead[ref->hash % CC_AHEAD];
 	CcHeaderShared *h;
 	bool		fits = true;
+	bool		beyond = false;
+	bool		left = false;
 
+	if (s->phase == CC_SEND_PASS && *ahead == ref->hash && ref->hash != 0)
+		return true;
 	cc_store_lock(p, false);
 	for (h = cc_store_first(p, cc_store_bucket(p, ref->hash));
 		 h != NULL && fits; h = cc_store_next(p, h))
 	{
-		if (h->hash != ref->hash || !goes_out(s, h, ref))
+		if (h->hash != ref->hash || cc_vv_get(&s->hs, h->origin) >= h->seq)
 			continue;
+		if (!goes_out(s, h, ref))
+		{
+			left = true;
+			continue;
+		}
 		fits = cc_encode_stored(&s->out, p, h, need);
 		*entries += fits;
+		beyond = beyond || (h->origin == cc_state_self() && h->seq >= s->end);
 	}
 	cc_store_unlock(p);
+	if (fits && beyond && !left)
+		*ahead = ref->hash;
 	return fits;
 }
 
@@ -609,6 +629,7 @@ leave_idle(CcSender *s, int64 now)
 	{
 		s->p = s->pos;
 		s->last_own = 0;
+		memset(s->ahead, 0, sizeof(s->ahead));
 		s->phase = CC_SEND_PASS;
 	}
 }

@@ -15,6 +15,9 @@
 #include "cluster/membership.h"
 #include "cluster/replicate.h"
 
+/* Hot keys that a pass remembers, see put_position */
+#define CC_AHEAD	256
+
 struct CcSender
 {
 	CcSenderOptions opt;
@@ -40,6 +43,8 @@ struct CcSender
 	uint64		p;				/* of the running pass, [p, end) */
 	uint64		end;
 	uint64		last_own;		/* highest own position of it so far */
+	uint64		ahead[CC_AHEAD];	/* hashes whose entries went out as they
+									 * are beyond the pass; 0: none */
 
 	/* scans and full comparisons */
 	CcVV		v;				/* VV as it began; also a relay's */
@@ -62,7 +67,7 @@ struct CcSender
 
 	/* messages under way, in order */
 	Size		out_size[CC_MAX_IN_FLIGHT];
-	int64		out_at[CC_MAX_IN_FLIGHT];
+	int64		out_at[CC_MAX_IN_FLIGHT];	/* monotonic us */
 	int			first_out;
 	int			nout;
 	Size		in_flight;		/* their bytes */

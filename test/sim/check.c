@@ -108,6 +108,7 @@ check_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 						sim_hlc_text(d->version.hlc));
 	}
 	*g = d->version;
+	d->taken |= 1u << node->no;
 }
 
 void
@@ -185,6 +186,7 @@ sim_check_take(const CcEntry *e)
 					node->name, sim_key_text(key), sim_dot_text(origin, e->seq),
 					sim_hlc_text(v.hlc), sim_hlc_text(node->ghost[key].hlc));
 	raise_version(&node->ghost[key], &v);
+	d->taken |= 1u << node->no;
 }
 
 void
@@ -225,6 +227,7 @@ sim_check_write(const CcEntry *e)
 	d->version = v;
 	d->expires = e->expires;
 	d->value = value;
+	d->taken = 1u << node->no;
 	raise_version(&node->ghost[key], &v);
 }
 
@@ -309,13 +312,11 @@ check_loaded_dot(SimNode *node, SimVersion *before, int origin, SimDot *d,
 
 	if (!system && horizon() >= d->version.hlc)
 		return;
+	if (retired && (d->taken & (1u << node->no)) == 0)
+		return;
 	if (sim_version_cmp(&before[d->key], &d->version) < 0)
-	{
-		if (retired)
-			return;
 		sim_violate("I1-load", "%s starts with VV at %s but had never taken it",
 					node->name, sim_dot_text(origin, d->seq));
-	}
 	raise_version(&node->ghost[d->key], &d->version);
 	if (retired || sim_version_cmp(loaded, &d->version) >= 0)
 		return;
@@ -325,6 +326,29 @@ check_loaded_dot(SimNode *node, SimVersion *before, int origin, SimDot *d,
 		sim_violate("I1-load", "%s starts with VV at %s of %s but without it",
 					node->name, sim_dot_text(origin, d->seq),
 					sim_key_text(d->key));
+}
+
+/* What it had taken and has not any more, it may take again. */
+static void
+forget_untaken(SimNode *node)
+{
+	static uint64 vv[SIM_MAX_ORIGINS];
+
+	memset(vv, 0, sizeof(vv));
+	for (int i = 0; i < cc_state_norigins(); i++)
+		vv[sim_oracle_origin(node, i)] = cc_state_vv(i);
+	for (int i = 0; i < sim.norigins; i++)
+	{
+		SimOrigin  *o = &sim.origin[i];
+
+		for (int d = 0; d < o->ndots; d++)
+		{
+			if (o->dot[d].seq > vv[i] &&
+				sim_version_cmp(&node->loaded[o->dot[d].key],
+								&o->dot[d].version) != 0)
+				o->dot[d].taken &= ~(1u << node->no);
+		}
+	}
 }
 
 static void
@@ -352,7 +376,8 @@ change_identity(SimNode *node, int id)
 {
 	bool		back = id == node->kept_id;
 
-	if (node->id >= 0 && !back && !node->disk_hurt && cc.state->persist)
+	if (node->id >= 0 && !back && !node->disk_hurt && !node->in_memory &&
+		cc.state->persist)
 		sim_violate("identity", "%s starts under another id", node->name);
 	if (!cc.state->persist && sim.cfg.persist && node->kept_id < 0)
 	{
@@ -378,6 +403,7 @@ sim_check_loaded(SimNode *node)
 
 	if (id != node->id)
 		change_identity(node, id);
+	node->in_memory = !cc.state->persist;
 	note_loaded(node);
 	memcpy(before, node->ghost, sizeof(before));
 	memcpy(node->ghost, node->loaded, sizeof(node->ghost));
@@ -395,6 +421,7 @@ sim_check_loaded(SimNode *node)
 		if (!sim.key_system[key])
 			check_durable(node, key);
 	}
+	forget_untaken(node);
 	node->loading = false;
 	node->disk_hurt = node->lost_power = false;
 	sim_trace("has loaded its files, boot " UINT64_FORMAT " incarnation "

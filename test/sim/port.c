@@ -45,6 +45,12 @@ cc_clock_ms(void)
 }
 
 int64
+cc_monotonic_us(void)
+{
+	return (int64) MONOTONIC_MS * 1000 + sim.now;
+}
+
+int64
 cc_monotonic_ms(void)
 {
 	return MONOTONIC_MS + sim.now / 1000;

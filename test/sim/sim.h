@@ -92,6 +92,7 @@ typedef struct SimDot
 	int64		expires;
 	uint64		value;			/* a hash of type and value; 0: none */
 	int			key;
+	uint32		taken;			/* bits: by which nodes, in what they know now */
 	bool		evicted;		/* somebody lost its value before its time */
 } SimDot;
 
@@ -150,6 +151,7 @@ struct SimNode
 	/* check.c */
 	int			id;				/* index of its id; -1 before the first start */
 	bool		loading;
+	bool		in_memory;		/* its files can't be written */
 	int			kept_id;		/* what it was before its files could not be
 								 * written; -1: it is that */
 	int			origin_map[SIM_MAX_ORIGINS];	/* its index -> ours, + 1 */

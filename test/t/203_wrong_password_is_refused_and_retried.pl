@@ -64,6 +64,8 @@ $group->wait_converged;
 is($group->psql($new, q{SELECT cache_get('k')}),
 	'v', 'with the right password it joins');
 $group->wait_for_log($new, qr/cachecluster: connected to peer/);
+is($group->psql($new, q{SELECT last_error IS NULL FROM cache_status()}),
+	't', 'and the error is no longer shown');
 
 # The same for privileges, which end an open session too.
 my $grant = "EXECUTE ON FUNCTION $CacheCluster::Cluster::peer_functions";
