@@ -137,7 +137,8 @@ believe(CcLoad *l, End *end)
 	if (l->believing && end->has_vv)
 	{
 		cc_vv_copy(&l->vv, &end->vv);
-		cc_vv_copy(&l->g, &end->g);
+		/* a snapshot's end is later than the first cycles of its journal */
+		cc_vv_join(&l->g, &end->g);
 	}
 	/* of positions the highest, believed or not: none is given twice */
 	l->next = Max(l->next, end->next);
@@ -396,7 +397,8 @@ load_block(CcLoad *l, const char *payload, Size len)
 
 		if (type == 'E')
 		{
-			if (!cc_decode_entry(&dec, &e))
+			if (!cc_decode_entry(&dec, &e) ||
+				(l->system_only && e.ns != CC_NS_SYSTEM))
 				continue;
 			c.ns = e.ns;
 			c.key = e.key;
@@ -407,7 +409,7 @@ load_block(CcLoad *l, const char *payload, Size len)
 		}
 		else if (type == 'F')
 		{
-			if (cc_decode_floor(&dec, &slice, &data, &n))
+			if (cc_decode_floor(&dec, &slice, &data, &n) && !l->system_only)
 			{
 				CcPartitionShared *p;
 

@@ -60,6 +60,8 @@ typedef struct CcLoad
 	bool		has_seeds;
 	char		seeds[CC_SEEDS_LEN];
 
+	bool		system_only;	/* members, horizons and the cluster id, which
+								 * are never forgotten */
 	uint64		entries;		/* that were taken */
 } CcLoad;
 

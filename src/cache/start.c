@@ -225,6 +225,26 @@ report_load(CcLoad *l, int64 began)
 		   l->entries, ms);
 }
 
+/*
+ * Files that are marked (PROTOCOL.md, bound) are not believed, but for what is
+ * never forgotten: who belongs to the group, and what was cleared.  They stay,
+ * with their mark, until a snapshot has taken their place.
+ */
+static void
+load_marked(CcFiles *f, CcLoad *l)
+{
+	l->system_only = true;
+	cc_load_entries(l);
+	if (l->has_seeds)
+		set_seeds(l);
+	f->newest = l->newest;
+	f->base = l->base;
+	f->gap = true;
+	f->marked_old = true;
+	if (cc_file_exists(CC_MARKED_FILE))
+		pg_atomic_write_u32(&cc.state->file_marked, 1);
+}
+
 /* The first writer of this life of the shared memory. */
 static void
 start_anew(CcFiles *f, uint64 system_id)
@@ -250,7 +270,9 @@ start_anew(CcFiles *f, uint64 system_id)
 		go_without(f);
 	if (!publish_identity(f))
 		cc_log(CC_WARN, "there is no room for this node's own origin");
-	if (!f->none)
+	if (!f->none && f->persist && keep_id && l.marked)
+		load_marked(f, &l);
+	else if (!f->none)
 	{
 		if (why != NULL)
 		{

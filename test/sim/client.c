@@ -164,12 +164,7 @@ forget(SimNode *node, SimNode *other)
 		return;
 	sim_trace("FORGETS MEMBER %s", other->name);
 	if (cc_membership_forget(&id))
-	{
-		uint64		end = cc_changelog_allocated();
-
-		sim.forgotten_ids |= 1u << other->id;
-		cc_cache_wait_journal(end - 1, true);
-	}
+		cc_cache_wait_journal(cc_changelog_allocated() - 1, true);
 }
 
 static void

@@ -298,6 +298,7 @@ lose_rest(SimFile *f, uint64 draw)
 	else
 		f->len = f->synced + kept;
 	f->synced = f->len;
+	f->named = true;
 }
 
 void

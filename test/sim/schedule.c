@@ -417,6 +417,8 @@ act(void *arg, uint64 n)
 			}
 			return;
 		default:
+			if (a->kind == SIM_FORGET)
+				sim.forgetting = true;
 			if (node->exists && node->up && !node->removed)
 				act_on_server(node, a);
 	}
@@ -538,7 +540,8 @@ begin_end(void)
 		sim.node[0].setting_seeds |= 1u << sim.cfg.first_group;
 		sim.node[sim.cfg.first_group].setting_seeds |= 1;
 	}
-	sim.cfg.partial_end = sim.cfg.partial_end && same;
+	/* nobody who is about to go may be what holds the others together */
+	sim.cfg.partial_end = sim.cfg.partial_end && same && !sim.forgetting;
 	if (sim.cfg.partial_end)
 		keep_tree();
 }

@@ -248,7 +248,7 @@ typedef struct Sim
 	bool		key_system[SIM_MAX_KEYS];
 	int			nkeys;
 	uint64		nvalues;
-	uint32		forgotten_ids;	/* bits: somebody called cache_forget */
+	bool		forgetting;		/* somebody called cache_forget */
 
 	uint64		nconns;
 	SimFiber   *fiber;			/* that runs now; NULL: the scheduler */

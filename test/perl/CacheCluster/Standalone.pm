@@ -58,6 +58,9 @@ use PostgreSQL::Test::Cluster;
 END
 {
 	my $status = $?;
+
+	# PostgreSQL's modules give up like this, with the reason in their log.
+	print $terminal "ended early; see $ENV{TESTLOGDIR}\n" if $status == 255;
 	end_server($_) foreach @PostgreSQL::Test::Cluster::all_nodes;
 	@PostgreSQL::Test::Cluster::all_nodes = ();
 	$? = $status;
