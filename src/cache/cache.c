@@ -884,6 +884,8 @@ cc_cache_wait_journal(uint64 pos, bool sync)
 {
 	CcStateShared *s = cc.state;
 
+	if (sync)
+		cc_atomic_raise(&s->sync_wanted, pos + 1);
 	while (s->persist && pg_atomic_read_u32(&s->journal_failed) == 0 &&
 		   pg_atomic_read_u64(sync ? &s->synced : &s->journaled) <= pos)
 	{

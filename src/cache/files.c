@@ -387,6 +387,7 @@ write_cycle(CcFiles *f, int64 now, bool lazy)
 				f->active_at = now;
 			return true;
 		case CC_CYCLE_LOST:
+			cc_log(CC_DEBUG, "the writer fell off the change log");
 			return begin_snapshot(f, now, true);
 		case CC_CYCLE_FAILED:
 			break;
@@ -414,6 +415,8 @@ sync_due(CcFiles *f, int64 now)
 	if (!f->journal.unsynced || f->mode == CC_SYNC_OFF)
 		return false;
 	return f->mode == CC_SYNC_ALWAYS || now - f->synced_at >= SYNC_MS ||
+		pg_atomic_read_u64(&cc.state->sync_wanted) >
+		pg_atomic_read_u64(&cc.state->synced) ||
 		f->journal.bound > pg_atomic_read_u64(&cc.state->hlc_bound);
 }
 

@@ -94,6 +94,8 @@ typedef struct CcStateShared
 	pg_atomic_uint64 hlc;
 	pg_atomic_uint64 hlc_bound; /* reserved on disk; raised by the writer */
 	pg_atomic_uint64 hlc_wanted;	/* whoever waits for the bound raises it */
+	pg_atomic_uint64 sync_wanted;	/* likewise: all positions below it shall
+									 * be fsynced now, whatever the setting */
 	pg_atomic_uint64 hlc_given_up;	/* the bound at which somebody has waited
 									 * in vain for a higher one: nobody waits
 									 * again before it moves */

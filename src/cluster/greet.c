@@ -153,7 +153,7 @@ cc_greet_meet(const CcMsgHead *head, const CcGreeting *g, bool ordered)
 		/* PROTOCOL.md, members are entries: journalled before the answer */
 		end = cc_changelog_allocated();
 		if (end > 0)
-			cc_cache_wait_journal(end - 1, false);
+			cc_cache_wait_journal(end - 1, true);
 	}
 	return CC_OK;
 }

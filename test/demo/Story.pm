@@ -89,7 +89,7 @@ sub print_table
 		foreach my $i (0 .. $#$row)
 		{
 			$width[$i] = length $row->[$i] if $width[$i] < length $row->[$i];
-			$right[$i] = 0 if $row->[$i] !~ /^(-?[\d.]+|\(null\))$/;
+			$right[$i] = 0 if $row->[$i] !~ /^(-?\d+(\.\d+)?|\(null\))$/;
 		}
 	}
 	my $line = sub {

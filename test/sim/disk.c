@@ -189,7 +189,9 @@ cc_file_rename(const char *from, const char *to)
 		drop(node, old);
 	strlcpy(f->name, to, sizeof(f->name));
 	f->synced = f->len;
-	f->named = true;
+	/* the directory is fsynced with it */
+	for (f = node->disk; f != NULL; f = f->next)
+		f->named = true;
 	return true;
 }
 

@@ -6,8 +6,11 @@
  *	sim [--seeds N] [--from N] [--seconds N] [--jobs N] [--off RULE,...]
  *		runs seeds until one violates: then the shortest schedule that still
  *		does, its trace, and exit status 1
+ *		--with FAULT adds "rot" (bits turn over on disk) or "roll back"
  *	sim --trace SEED [--off ...] [--whole]
  *		one seed with its trace, shrunk if it violates (--whole: as it is)
+ *	sim --list [--seeds N] [--from N]
+ *		one line a seed, to see that a seed is always the same
  *	sim --table [--only RULE]
  *		for each rule of PROTOCOL.md switched off: how many runs until a
  *		violation is found, and of which kind
@@ -333,6 +336,22 @@ switch_off(const char *rules)
 	}
 }
 
+/* Faults that happen on demand, by name: "rot", "roll back" */
+static void
+add_fault(const char *name)
+{
+	for (int i = 0; i < SIM_NACTIONS; i++)
+	{
+		if (strcmp(sim_action_name(i), name) == 0)
+		{
+			sim_schedule_with(i, 1);
+			return;
+		}
+	}
+	fprintf(stderr, "sim: unknown fault \"%s\"\n", name);
+	exit(2);
+}
+
 static void
 all_rules_on(void)
 {
@@ -391,6 +410,7 @@ main(int argc, char **argv)
 	int			jobs = 1;
 	bool		make_table = false;
 	bool		whole = false;
+	bool		list = false;
 	const char *trace = NULL;
 	const char *only = NULL;
 	Report		found;
@@ -411,12 +431,16 @@ main(int argc, char **argv)
 			jobs = atoi(next_arg(argc, argv, &i));
 		else if (strcmp(a, "--off") == 0)
 			switch_off(next_arg(argc, argv, &i));
+		else if (strcmp(a, "--with") == 0)
+			add_fault(next_arg(argc, argv, &i));
 		else if (strcmp(a, "--trace") == 0)
 			trace = next_arg(argc, argv, &i);
 		else if (strcmp(a, "--only") == 0)
 			only = next_arg(argc, argv, &i);
 		else if (strcmp(a, "--table") == 0)
 			make_table = true;
+		else if (strcmp(a, "--list") == 0)
+			list = true;
 		else if (strcmp(a, "--whole") == 0)
 			whole = true;
 		else
@@ -429,6 +453,19 @@ main(int argc, char **argv)
 	catch_bad_pointers();
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 
+	if (list)
+	{
+		for (uint64 seed = from; seed < from + Max(seeds, 1); seed++)
+		{
+			sim_run(seed, NULL, 0, false);
+			printf("%llu %llu %llu %llu %llu %s\n", (unsigned long long) seed,
+				   (unsigned long long) sim.stats.events,
+				   (unsigned long long) sim.stats.messages,
+				   (unsigned long long) sim.stats.takes,
+				   (unsigned long long) sim.now, sim.kind);
+		}
+		return 0;
+	}
 	if (make_table)
 		return run_table(jobs, only) > 0;
 	if (trace != NULL)

@@ -172,7 +172,7 @@ cc_alloc(Size size)
 		b = take_arena(sizeof(Block) + class_size(class));
 	b->class = class;
 	/* nobody may rely on what is in it */
-	memset(b + 1, 0x7f, Min(size, 256));
+	memset(b + 1, getenv("SIM_FILL") ? atoi(getenv("SIM_FILL")) : 0x7f, size);
 	return b + 1;
 }
 

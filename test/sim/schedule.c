@@ -121,21 +121,35 @@ draw_config(void)
 	c->persist = true;
 }
 
-/* Weights of the faults; zero for those that other seeds have. */
+/*
+ * Weights of the actions.  What no protocol can repair in full - a disk that
+ * takes nothing, forgets what it had kept, or is set back - happens on demand
+ * only.
+ */
 typedef struct Weight
 {
 	double		weight;
 	SimActionKind kind;
 } Weight;
 
-static const Weight weights[] = {
+static Weight weights[] = {
 	{44, SIM_PUT}, {14, SIM_TOUCH}, {14, SIM_DELETE}, {6, SIM_READ},
 	{2, SIM_CLEAR}, {4, SIM_CUT}, {2, SIM_CUT_ONE_WAY}, {6, SIM_MEND},
 	{2, SIM_ISOLATE}, {2, SIM_MEND_ALL}, {5, SIM_RESET}, {3, SIM_CRASH},
 	{3, SIM_POWER}, {4, SIM_STOP}, {1, SIM_JOIN}, {0.7, SIM_FORGET},
 	{1, SIM_CLOCK}, {8, SIM_SWEEP}, {0.5, SIM_CRASH_ALL}, {1, SIM_STALL},
-	{0.3, SIM_DISK_FULL}, {0.2, SIM_ROT}
+	{0, SIM_DISK_FULL}, {0, SIM_ROT}, {0, SIM_ROLLBACK}
 };
+
+void
+sim_schedule_with(SimActionKind kind, double weight)
+{
+	for (int i = 0; i < (int) lengthof(weights); i++)
+	{
+		if (weights[i].kind == kind)
+			weights[i].weight = weight;
+	}
+}
 
 static const int ttls[] = {100, 400, 1500, 4000};
 
@@ -430,6 +444,11 @@ static void
 watch(void *arg, uint64 n)
 {
 	sim_check_stuck();
+	for (int i = 0; i < SIM_MAX_NODES && sim.rolls_back; i++)
+	{
+		if (sim.node[i].exists && sim.node[i].up)
+			sim_disk_remember(&sim.node[i]);
+	}
 	sim_at(sim.now + SIM_MS(1000), watch, NULL, 0);
 }
 
@@ -554,6 +573,8 @@ run(void)
 
 	start_nodes();
 	sim_at(SIM_MS(1000), watch, NULL, 0);
+	for (int i = 0; i < sim.nactions; i++)
+		sim.rolls_back |= sim.action[i].kind == SIM_ROLLBACK;
 	for (int i = 0; i < sim.nactions; i++)
 		sim_at(sim.action[i].at, act, &sim.action[i], 0);
 	sim_run_until(FIRST_ACTION + sim.cfg.end + SIM_MS(10));

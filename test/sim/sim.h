@@ -226,6 +226,7 @@ typedef struct Sim
 	SimTime		now;
 	bool		tracing;
 	bool		running;
+	bool		rolls_back;		/* disks are copied now and then */
 	bool		quiet;			/* the end: no more faults or writes */
 
 	bool		violated;
@@ -371,6 +372,7 @@ extern uint16 sim_client_key(int no, char *key);
 
 /* ---- schedule.c ---- */
 extern void sim_schedule_draw(uint64 seed);
+extern void sim_schedule_with(SimActionKind kind, double weight);
 
 /*
  * One run of the seed: of the schedule given, or (NULL) of its own.  True
@@ -410,6 +412,7 @@ typedef struct SimRead
 {
 	int			key;
 	SimVersion	ghost;
+	SimVersion	over;
 	int64		now_ms;
 	uint64		horizon;
 } SimRead;
