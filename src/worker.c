@@ -218,6 +218,22 @@ wait_for_work(uint64 seen, bool busy, int64 wait)
 	return (events & WL_LATCH_SET) != 0;
 }
 
+/*
+ * What VVj covers now may be stable, and whoever is short of memory waits for
+ * just that.
+ */
+static void
+follow_journal(void)
+{
+	static uint64 synced;
+	uint64		now = pg_atomic_read_u64(&cc.state->synced);
+
+	if (now == synced)
+		return;
+	synced = now;
+	cc_membership_maintain();
+}
+
 void
 cachecluster_writer_main(Datum arg)
 {
@@ -256,6 +272,7 @@ cachecluster_writer_main(Datum arg)
 
 			seen = allocated;
 			due = now + cc_files_work(files, now, cc_journal_sync_mode);
+			follow_journal();
 		}
 		wait = Min(wait, due - cc_monotonic_ms());
 		woken = wait_for_work(seen, busy, wait);

@@ -73,6 +73,12 @@ cc_monotonic_ms(void)
 	return cc_monotonic_us() / 1000;
 }
 
+void
+cc_check_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
 /* Whoever is waited for has a lock and needs microseconds; no interrupts. */
 void
 cc_pause(void)

@@ -61,6 +61,9 @@ extern int64 cc_monotonic_ms(void);
 /* The same in microseconds, for what is shown to people. */
 extern int64 cc_monotonic_us(void);
 
+/* Where a long walk may be cancelled: may raise an error; no lock is held. */
+extern void cc_check_interrupts(void);
+
 /* A short wait for another backend; the caller holds no lock. */
 extern void cc_pause(void);
 

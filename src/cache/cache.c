@@ -21,6 +21,15 @@
 /* Rounds of some 10 ms of waiting for the clock's reservation */
 #define CLOCK_WAIT_ROUNDS	100
 
+/* ... and for the journal, when only stubs beyond VVj could make room */
+#define ROOM_WAIT_ROUNDS	20
+
+/* Largest value of a system entry that a peer may send */
+#define MAX_SYSTEM_VALUE	1024
+
+/* So many chunks of a partition system entries may have in any case */
+#define FEW_CHUNKS			256
+
 CcSystemHook cc_cache_system_hook = NULL;
 
 /* The change under way: what is there, and what shall be. */
@@ -84,6 +93,7 @@ cc_cache_wait_clock(uint64 h)
 
 	if (h < bound || !s->persist || !cc_rule(clock_bound))
 		return;
+	cc_atomic_raise(&s->hlc_wanted, h);
 	for (int i = 0; i < CLOCK_WAIT_ROUNDS; i++)
 	{
 		if (pg_atomic_read_u32(&s->journal_failed) != 0 ||
@@ -315,6 +325,18 @@ compare_current(Work *w)
 	return cc_cache_compare(&cur, w->c->entry);
 }
 
+/*
+ * System entries are never evicted, so what a peer may send of them is
+ * bounded: each small, and all together a quarter of a partition.
+ */
+static bool
+system_fits(Work *w)
+{
+	return w->c->entry->vallen <= MAX_SYSTEM_VALUE &&
+		w->p->list[CC_LIST_SYSTEM].chunks <=
+		Max(w->p->nchunks / 4, FEW_CHUNKS);
+}
+
 /* PROTOCOL.md, take: the order of the tests is the rule's. */
 static Verdict
 decide_take(Work *w)
@@ -345,6 +367,11 @@ decide_take(Work *w)
 		return STORE;
 	}
 	use_given(w);
+	if (system && !system_fits(w))
+	{
+		w->o->result = CC_TOO_LARGE;
+		return LEAVE;
+	}
 	if (w->e.type == CC_STUB || system)
 		return STORE;
 	if (cc_expire_over(e->expires, w->now))
@@ -590,6 +617,30 @@ try_change(Work *w, bool *mark)
 	cc_store_unlock(w->p);
 }
 
+/*
+ * Only stubs beyond VVj could make room.  The writer is asked to fsync what
+ * it has, and is waited for a little; then the files are marked, so that such
+ * stubs may go (PROTOCOL.md, bound).  False when even that did not help.
+ */
+static bool
+find_room(int *tries)
+{
+	CcStateShared *s = cc.state;
+
+	if (++*tries > ROOM_WAIT_ROUNDS + 1)
+		return false;
+	if (*tries > ROOM_WAIT_ROUNDS || pg_atomic_read_u32(&s->journal_failed) != 0)
+	{
+		*tries = ROOM_WAIT_ROUNDS + 1;
+		cc_cache_mark_file();
+		return true;
+	}
+	cc_atomic_raise(&s->sync_wanted, cc_changelog_published());
+	cc_wake_writer();
+	cc_wait_journal();
+	return true;
+}
+
 CcResult
 cc_cache_change(const CcChange *c, CcOutcome *o)
 {
@@ -597,6 +648,7 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 	uint64		hash[2];
 	CcBuf		scratch;
 	bool		mark;
+	int			tries = 0;
 
 	memset(o, 0, sizeof(*o));
 	o->result = CC_NOT_READY;
@@ -612,20 +664,29 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 	w.scratch = &scratch;
 	cc_buf_init(&scratch);
 
-	do
+	if (c->op != CC_OP_LOAD)
+		cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + 1,
+								cc_hlc_from_ms(cc_clock_ms())));
+	for (;;)
 	{
 		if (c->op != CC_OP_LOAD)
-		{
-			cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + 1,
-									cc_hlc_from_ms(cc_clock_ms())));
 			cc_changelog_reserve();
-		}
 		try_change(&w, &mark);
-		if (mark)
-			cc_cache_mark_file();
 		if (w.scratch_need > 0)
 			cc_buf_reserve(&scratch, w.scratch_need);
-	} while (mark || w.scratch_need > 0);
+		else if (mark)
+		{
+			/* what waits may raise an error, so nothing is held meanwhile */
+			cc_buf_free(&scratch);
+			if (!find_room(&tries))
+			{
+				o->result = CC_TOO_LARGE;
+				break;
+			}
+		}
+		else
+			break;
+	}
 
 	cc_buf_free(&scratch);
 	if (o->result == CC_DONE && c->op != CC_OP_LOAD)
@@ -677,7 +738,7 @@ read_entry(uint16 ns, const char *key, uint16 keylen, bool stubs,
 bool
 cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 {
-	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
+	if (!cc_state_serves())
 		return false;
 	return read_entry(ns, key, keylen, false, e, buf);
 }
@@ -697,7 +758,7 @@ cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 	bool		found;
 	int64		now = cc_hlc_now_ms(&cc.state->hlc);
 
-	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
+	if (!cc_state_serves())
 		return false;
 	cc_store_hash(ns, key, keylen, hash);
 	p = cc_store_partition_of(hash[0]);
@@ -773,7 +834,7 @@ cc_cache_scan(uint16 ns, CcScan *scan, CcEntryFn fn, void *arg)
 	CcBuf	   *entries = &scan->entries;
 	CcBuf	   *data = &scan->data;
 
-	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
+	if (!cc_state_serves())
 		return;
 	entries->len = data->len = 0;
 	cc_buf_reserve(entries, 4 * BUCKETS_A_TIME * sizeof(CcEntry));
@@ -806,7 +867,7 @@ cc_cache_count(uint16 ns)
 {
 	uint64		count = 0;
 
-	if (cc_state_phase() != CC_READY && cc_state_phase() != CC_CLOSED)
+	if (!cc_state_serves())
 		return 0;
 	for (uint32 i = 0; i < cc.store->npartitions; i++)
 	{
@@ -818,6 +879,7 @@ cc_cache_count(uint16 ns)
 			int64		now = cc_hlc_now_ms(&cc.state->hlc);
 			uint32		end = Min(b + 16 * BUCKETS_A_TIME, p->nbuckets);
 
+			cc_check_interrupts();
 			cc_store_lock(p, false);
 			for (; b < end; b++)
 			{

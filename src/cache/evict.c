@@ -162,15 +162,17 @@ cc_evict_make_room(CcPartitionShared *p, uint32 need, CcHeaderShared *keep,
 {
 	CcHeaderShared *h;
 
+	/* without files VVj is VV, and there is nothing to wait for */
 	if (!anything)
-		anything = pg_atomic_read_u32(&cc.state->file_marked) != 0;
+		anything = pg_atomic_read_u32(&cc.state->file_marked) != 0 ||
+			!cc.state->persist;
 
 	while (p->nfree < need)
 	{
-		if (p->list[CC_LIST_STUBS].chunks > stub_bound(p) &&
-			(h = oldest_stub(p, keep, false)) != NULL)
-			cc_evict_forget(p, h);
-		else if ((h = next_victim(p, keep)) != NULL)
+		bool		over = p->list[CC_LIST_STUBS].chunks > stub_bound(p);
+
+		/* past the bound no value becomes another stub, which frees nothing */
+		if (!over && (h = next_victim(p, keep)) != NULL)
 			evict_value(p, h);
 		else if ((h = oldest_stub(p, keep, false)) != NULL ||
 				 (h = oldest_stub(p, keep, anything)) != NULL)

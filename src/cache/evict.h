@@ -27,9 +27,9 @@
 
 /*
  * Frees chunks until need of them are free, keeping the entry keep (NULL:
- * none) as it is.  False: nothing but stubs beyond VVj is left to take, and
- * the files are not marked; the caller unlocks, calls cc_cache_mark_file and
- * comes again.  With anything such stubs go too: while loading, when all that
+ * none) as it is.  False: nothing but stubs beyond VVj may go, and the files are
+ * not marked; the caller unlocks, waits for the journal or calls
+ * cc_cache_mark_file, and comes again.  With anything such stubs go too: while loading, when all that
  * there is comes from the files.  need is at most what cc_store_max_payload
  * needs.
  */

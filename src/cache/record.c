@@ -431,9 +431,13 @@ take_origin(CcDecoder *dec)
 	if (dec->origin == NULL)
 		dec->origin = cc_alloc(CC_MAX_ORIGINS * sizeof(uint16));
 
-	origin = cc_state_origin(&node, incarnation);
-	if (origin == CC_NO_ORIGIN)
+	origin = dec->only_look ? cc_state_find_origin(&node, incarnation) :
+		cc_state_origin(&node, incarnation);
+	if (origin == CC_NO_ORIGIN && !dec->only_look)
+	{
+		dec->full = true;
 		return refuse(dec, "no room for another origin");
+	}
 	dec->origin[dec->norigins++] = origin;
 	return true;
 }
@@ -466,9 +470,13 @@ take_namespace(CcDecoder *dec)
 	if (dec->ns == NULL)
 		dec->ns = cc_alloc(CC_MAX_NAMESPACES * sizeof(uint16));
 
-	ns = cc_state_namespace(database, name);
-	if (ns == CC_NO_NS)
+	ns = dec->only_look ? cc_state_find_namespace(database, name) :
+		cc_state_namespace(database, name);
+	if (ns == CC_NO_NS && !dec->only_look)
+	{
+		dec->full = true;
 		return refuse(dec, "no room for another namespace");
+	}
 	dec->ns[dec->nnamespaces++] = ns;
 	return true;
 }
@@ -609,6 +617,8 @@ cc_decode_entry(CcDecoder *dec, CcEntry *e)
 		e->flags &= CC_F_TOMBSTONE;
 	if (e->vallen == 0)
 		e->value = NULL;
+	if (e->ns == CC_NO_NS)
+		return true;
 	cc_store_hash(e->ns, e->key, e->keylen, hash);
 	e->hash = hash[0];
 	return true;
@@ -629,7 +639,8 @@ cc_decode_vv(CcDecoder *dec, CcVV *v)
 
 		if (!cc_decode_origin_ref(dec, get16(p), &origin))
 			return false;
-		cc_vv_raise(v, origin, get64(p + 2));
+		if (origin != CC_NO_ORIGIN)
+			cc_vv_raise(v, origin, get64(p + 2));
 	}
 	return true;
 }

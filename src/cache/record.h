@@ -83,6 +83,14 @@ typedef struct CcDecoder
 	uint16	   *origin;			/* message's index -> ours */
 	uint16	   *ns;
 	const char *error;			/* why the message is refused */
+
+	/*
+	 * Only looks: origins and namespaces that we don't know are not added but
+	 * read as CC_NO_ORIGIN and CC_NO_NS, and are left out of vectors.  For a
+	 * caller of whom we don't know yet whether we want to hear him.
+	 */
+	bool		only_look;
+	bool		full;			/* refused, as our tables have no room */
 } CcDecoder;
 
 extern void cc_decoder_init(CcDecoder *dec, const void *data, Size len);

@@ -311,6 +311,8 @@ attach(CcFiles *f, uint64 system_id)
 	cc_load_init(&l);
 	if (!cc_load_list(&l))
 		f->none = true;
+	if (f->none)
+		cc.state->persist = false;	/* nobody waits for what is not written */
 	f->newest = l.newest;
 	if (l.snapshots.n > 0)
 		f->base = l.snapshots.gen[l.snapshots.n - 1];

@@ -56,6 +56,7 @@ cc_state_init(void *mem, uint32 origin_cap)
 	s->persist = true;
 	pg_atomic_init_u32(&s->self, CC_NO_ORIGIN);
 	pg_atomic_init_u32(&s->phase, CC_STARTING);
+	pg_atomic_init_u32(&s->was_ready, 0);
 	pg_atomic_init_u64(&s->hlc, 0);
 	pg_atomic_init_u64(&s->hlc_bound, 0);
 	pg_atomic_init_u64(&s->hlc_wanted, 0);
@@ -93,6 +94,8 @@ cc_state_init(void *mem, uint32 origin_cap)
 void
 cc_state_set_phase(CcPhase phase)
 {
+	if (phase == CC_READY)
+		pg_atomic_write_u32(&cc.state->was_ready, 1);
 	pg_atomic_write_u32(&cc.state->phase, phase);
 }
 
@@ -154,8 +157,8 @@ cc_state_origin(const CcNodeId *node, uint64 incarnation)
 	return i;
 }
 
-static uint16
-find_namespace(const char *database, const char *name)
+uint16
+cc_state_find_namespace(const char *database, const char *name)
 {
 	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
 
@@ -178,12 +181,12 @@ cc_state_namespace(const char *database, const char *name)
 
 	if (strlen(database) >= CC_NAME_LEN || strlen(name) >= CC_NAME_LEN)
 		return CC_NO_NS;
-	i = find_namespace(database, name);
+	i = cc_state_find_namespace(database, name);
 	if (i != CC_NO_NS)
 		return i;
 
 	cc_lock_exclusive(&cc.state->lock);
-	i = find_namespace(database, name);
+	i = cc_state_find_namespace(database, name);
 	n = pg_atomic_read_u32(&cc.state->nnamespaces);
 	if (i == CC_NO_NS && n < CC_MAX_NAMESPACES)
 	{

@@ -8,7 +8,8 @@
  * node met them; an entry stores the index.  An index is never given twice
  * while the server runs, so a process may keep it.
  *
- * Locking: the vectors are atomic words that are read without a lock.  New
+ * Locking: the vectors are atomic words that are read without a lock and only
+ * rise; G rises before the entry goes, under the lock of its partition.  New
  * origins and namespaces are added under state->lock; what is published by
  * the counter (norigins, nnamespaces) is immutable but for atomic fields.
  * The identity is written under state->lock, by the writer before the phase
@@ -91,6 +92,7 @@ typedef struct CcStateShared
 	bool		unclean;		/* this start followed an unclean stop */
 
 	pg_atomic_uint32 phase;		/* CcPhase */
+	pg_atomic_uint32 was_ready; /* it has been CC_READY since the start */
 	pg_atomic_uint64 hlc;
 	pg_atomic_uint64 hlc_bound; /* reserved on disk; raised by the writer */
 	pg_atomic_uint64 hlc_wanted;	/* whoever waits for the bound raises it */
@@ -138,7 +140,7 @@ typedef struct CcStateShared
 	Size		origins;		/* CcOriginShared */
 	Size		vv;				/* atomic u64; own component: see changelog.h */
 	Size		vvj;			/* atomic u64; raised by the writer */
-	Size		g;				/* atomic u64; raised under a partition's lock */
+	Size		g;				/* atomic u64 */
 	Size		stable;			/* atomic u64; written by membership */
 	Size		flags;			/* atomic u32 CC_ORIGIN_* */
 	Size		beyond;			/* atomic u64: sweep cycle in which an entry
@@ -200,6 +202,19 @@ cc_state_g(int origin)
 	return pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64, g)[origin]);
 }
 
+/*
+ * Whether reads are answered: once the node is ready, and while it is closed
+ * after that.
+ */
+static inline bool
+cc_state_serves(void)
+{
+	CcPhase		phase = pg_atomic_read_u32(&cc.state->phase);
+
+	return phase == CC_READY ||
+		(phase == CC_CLOSED && pg_atomic_read_u32(&cc.state->was_ready) != 0);
+}
+
 static inline int
 cc_state_norigins(void)
 {
@@ -241,6 +256,9 @@ extern uint16 cc_state_find_origin(const CcNodeId *node, uint64 incarnation);
  * no room or a name is too long.
  */
 extern uint16 cc_state_namespace(const char *database, const char *name);
+
+/* Same, but CC_NO_NS when it is not known.  No lock. */
+extern uint16 cc_state_find_namespace(const char *database, const char *name);
 
 /* Raises one component; returns true when it rose. */
 extern bool cc_state_raise_vv(int origin, uint64 seq);

@@ -142,8 +142,14 @@ cc_store_reset(CcPartitionShared *p)
 	if (p->mutating != 0)
 	{
 		for (int i = 0; i < slices; i++)
+		{
+			CcFloorSliceShared *slice = &cc.floor->slice[index * slices + i];
+
 			cc_floor_raise(index * slices + i,
 						   pg_atomic_read_u64(&cc.state->hlc));
+			slice->losses++;
+			slice->dirty = true;
+		}
 		for (int o = 0; o < cc_state_norigins(); o++)
 			cc_state_raise_g(o, cc_state_vv(o));
 	}

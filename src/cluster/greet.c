@@ -53,7 +53,16 @@ cc_greet_get_status(CcDecoder *dec, CcGreeting *g)
 	return !dec->r.bad;
 }
 
-/* One record of the first pass: what is not believed yet is only stepped over. */
+static bool
+take_clean(CcDecoder *dec, CcGreeting *g)
+{
+	if (g->clean == NULL)
+		g->clean = cc_alloc(CC_MAX_ORIGINS * sizeof(uint16));
+	return cc_proto_take_clean(dec, g->clean, CC_MAX_ORIGINS, &g->nclean,
+							   &g->clean_hash);
+}
+
+/* The first pass: who it is.  Everything else is only stepped over. */
 static bool
 read_record(CcDecoder *dec, CcGreeting *g, char type, bool *have_intro)
 {
@@ -71,11 +80,7 @@ read_record(CcDecoder *dec, CcGreeting *g, char type, bool *have_intro)
 		case 'E':
 			return cc_decode_entry(dec, &e);
 		case 'C':
-			if (g->clean == NULL)
-				g->clean = cc_alloc(CC_MAX_ORIGINS * sizeof(uint16));
-			g->have_clean = true;
-			return cc_proto_take_clean(dec, g->clean, CC_MAX_ORIGINS,
-									   &g->nclean, &g->clean_hash);
+			return take_clean(dec, g);
 		case 'K':
 			return cc_proto_take_third_hand(dec, false);
 		default:
@@ -92,6 +97,8 @@ cc_greet_read(CcDecoder *dec, const CcMsgHead *head, CcGreeting *g)
 
 	if (phase == CC_STARTING || phase == CC_LOADING || phase == CC_CLOSED)
 		return CC_REFUSED_NOT_READY;
+	/* a stranger leaves nothing behind, not even names of origins */
+	dec->only_look = true;
 	while ((type = cc_decode_next(dec)) != 0)
 	{
 		if (!read_record(dec, g, type, &have_intro))
@@ -124,47 +131,40 @@ cc_greet_meet(const CcMsgHead *head, const CcGreeting *g, bool ordered)
 {
 	int			slot;
 	bool		same;
-	uint64		end;
 
+	same = cc_id_cmp(&g->intro.cluster, &cc.state->cluster_id) == 0 &&
+		!cc_id_is_zero(&g->intro.cluster);
 	if (cc_id_cmp(&head->node, &cc.state->id) == 0)
 	{
 		if (head->boot == cc.state->boot)
 			return CC_REFUSED_SELF;
-		cc_greet_twin(head->boot);
+		/* a copy of us also has our group */
+		if (same)
+			cc_greet_twin(head->boot);
 		return CC_REFUSED_TWIN;
 	}
 	slot = cc_membership_find(&head->node);
 	if (slot >= 0 && is_removed(slot))
 		return CC_REFUSED_REMOVED;
 
-	same = cc_id_cmp(&g->intro.cluster, &cc.state->cluster_id) == 0 &&
-		!cc_id_is_zero(&g->intro.cluster);
 	if (slot < 0 && !ordered && !same)
 		return CC_REFUSED_STRANGER;
 	cc_hlc_observe(&cc.state->hlc, head->hlc);
 	if (!same && !cc_id_is_zero(&g->intro.cluster))
 		cc_membership_merge_cluster(&g->intro.cluster, g->intro.oldest);
-	if (slot < 0)
-	{
-		if (!cc_membership_meet(&head->node, g->intro.incarnation,
-								g->intro.joined, g->intro.name,
-								g->intro.address))
-			return CC_REFUSED_FULL;
-		/* PROTOCOL.md, members are entries: journalled before the answer */
-		end = cc_changelog_allocated();
-		if (end > 0)
-			cc_cache_wait_journal(end - 1, true);
-	}
+	if (slot < 0 &&
+		!cc_membership_meet(&head->node, g->intro.incarnation,
+							g->intro.joined, g->intro.name, g->intro.address))
+		return CC_REFUSED_FULL;
 	return CC_OK;
 }
 
-/* 2^60 s is beyond any clock, and INF must not be taken for a boot. */
 static uint64
 above(uint64 known)
 {
 	uint64		wall = (uint64) (cc_clock_ms() / 1000);
 
-	return Max(wall, Min(known, UINT64CONST(1) << 60) + 1);
+	return Max(wall, Min(known, CC_MAX_BOOT - 1) + 1);
 }
 
 void
@@ -238,34 +238,51 @@ take_member(const CcMsgHead *head, const CcEntry *e)
 	(void) cc_cache_change(&c, &o);
 }
 
-void
-cc_greet_take(const void *data, Size len)
+/* One record of the second pass. */
+static bool
+take_record(CcDecoder *dec, const CcMsgHead *head, CcGreeting *g, char type)
+{
+	CcGreeting	again;
+	CcEntry		e;
+	bool		have_intro;
+
+	switch (type)
+	{
+		case 'E':
+			if (!cc_decode_entry(dec, &e))
+				return false;
+			take_member(head, &e);
+			return true;
+		case 'V':
+			return cc_decode_vv(dec, &g->vv);
+		case 'C':
+			g->have_clean = true;
+			return take_clean(dec, g);
+		case 'K':
+			return cc_proto_take_third_hand(dec, true);
+		default:
+			/* 'I' and 'X', which are known */
+			return read_record(dec, &again, type, &have_intro);
+	}
+}
+
+CcStatus
+cc_greet_take(const void *data, Size len, CcGreeting *g)
 {
 	CcDecoder	dec;
 	CcMsgHead	head;
-	CcGreeting	g;
-	bool		ok;
+	CcStatus	status;
 	char		type;
 
 	cc_decoder_init(&dec, data, len);
-	cc_greet_init(&g);
-	ok = cc_proto_head(&dec, &head) == CC_OK;
-	while (ok && (type = cc_decode_next(&dec)) != 0)
+	status = cc_proto_head(&dec, &head);
+	while (status == CC_OK && (type = cc_decode_next(&dec)) != 0)
 	{
-		CcEntry		e;
-		bool		have_intro;
-
-		if (type == 'E')
-		{
-			ok = cc_decode_entry(&dec, &e);
-			if (ok)
-				take_member(&head, &e);
-		}
-		else if (type == 'K')
-			ok = cc_proto_take_third_hand(&dec, true);
-		else
-			ok = read_record(&dec, &g, type, &have_intro);
+		if (!take_record(&dec, &head, g, type))
+			status = CC_REFUSED_BAD;
 	}
-	cc_greet_free(&g);
+	if (dec.error != NULL)
+		status = dec.full ? CC_REFUSED_FULL : CC_REFUSED_BAD;
 	cc_decoder_free(&dec);
+	return status;
 }

@@ -8,8 +8,7 @@
  * 'C' and 'K'.  First they are read, then the two nodes meet (membership,
  * cluster id, identity), and only then what the other has is believed.
  *
- * Locking: as membership.h; none is held on return.  cc_greet_meet waits for
- * the journal.
+ * Locking: as membership.h; none is held on return.
  *
  * May include: base/, cache/, membership.h, proto.h.
  *
@@ -46,16 +45,16 @@ extern bool cc_greet_get_status(CcDecoder *dec, CcGreeting *g);
 
 /*
  * Reads a hello or a reply behind its head: clock, identity, and whether it
- * is somebody whom we may know at all.  Takes nothing in.
+ * is somebody whom we may know at all.  Takes nothing in: the other may yet be
+ * refused.
  */
 extern CcStatus cc_greet_read(CcDecoder *dec, const CcMsgHead *head,
 							  CcGreeting *g);
 
 /*
  * The two nodes meet: refuses strangers, twins and the removed; merges the
- * groups when that was ordered; writes the member entry and has it
- * journalled (PROTOCOL.md, members are entries).  ordered: one has the other
- * as a seed.
+ * groups when that was ordered; writes the member entry (PROTOCOL.md, members
+ * are entries).  ordered: one has the other as a seed.
  */
 extern CcStatus cc_greet_meet(const CcMsgHead *head, const CcGreeting *g,
 							  bool ordered);
@@ -68,9 +67,9 @@ extern void cc_greet_learn(const CcMsgHead *head, const CcGreeting *g);
 
 /*
  * The second pass over a hello or reply whose sender was accepted: takes its
- * member entries, and what it knows of others.
+ * member entries, what it has itself (into g), and what it knows of others.
  */
-extern void cc_greet_take(const void *data, Size len);
+extern CcStatus cc_greet_take(const void *data, Size len, CcGreeting *g);
 
 /*
  * Another live node has our id: the younger, who started later, takes a new

@@ -435,6 +435,8 @@ cc_links_init(int64 now)
 
 	began = now;
 	next_round = now;
+	/* a predecessor that left by an error may have been comparing */
+	cc.store->comparisons_out = 0;
 	cc_guc_node_name(our_name, sizeof(our_name));
 	cc_guc_address(advertised, sizeof(advertised));
 	if (!cc_peer_address(advertised, our_address, sizeof(our_address)))

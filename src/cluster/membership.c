@@ -107,6 +107,7 @@ find_or_add_slot(const CcNodeId *id)
 	pg_atomic_init_u64(&m->heartbeats, 0);
 	m->used = true;
 	m->id = *id;
+	m->noted = cc_changelog_allocated();
 	m->state = CC_PEER_CONNECTING;
 	/* PROTOCOL.md, full comparison: after an unclean start, from everybody */
 	m->want_full = cc.state->unclean;
@@ -420,6 +421,8 @@ cc_membership_meet(const CcNodeId *id, uint64 incarnation, uint64 joined,
 		cc_entries_build_member(&buf, &v);
 		(void) cc_entries_write(key, sizeof(key), buf.data, buf.len);
 	}
+	else
+		cc_membership_note(key, sizeof(key));	/* it is only just there */
 	cc_buf_free(&buf);
 	return cc_membership_find(id) >= 0;
 }
@@ -441,6 +444,43 @@ write_cluster(const CcNodeId *id, uint64 oldest)
 	cc_entries_build_cluster(&b, id, oldest);
 	(void) cc_entries_write("c", 1, b.data, b.len);
 	cc_buf_free(&b);
+}
+
+/* All positions below it must be on disk; 0: no need. */
+static uint64
+noted(int slot)
+{
+	CcStateShared *s = cc.state;
+	uint64		pos;
+
+	cc_lock_shared(&cc.members->lock);
+	pos = cc.members->member[slot].noted;
+	cc_unlock(&cc.members->lock);
+	if (!s->persist || pg_atomic_read_u32(&s->journal_failed) != 0 ||
+		pg_atomic_read_u64(&s->synced) >= pos)
+		return 0;
+	return pos;
+}
+
+bool
+cc_membership_kept(int slot)
+{
+	uint64		pos = noted(slot);
+
+	if (pos == 0)
+		return true;
+	cc_atomic_raise(&cc.state->sync_wanted, pos);
+	cc_wake_writer();
+	return false;
+}
+
+void
+cc_membership_keep(int slot)
+{
+	uint64		pos = noted(slot);
+
+	if (pos > 0)
+		cc_cache_wait_journal(pos - 1, true);
 }
 
 /* PROTOCOL.md, cluster id. */

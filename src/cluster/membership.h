@@ -49,6 +49,8 @@ typedef struct CcMemberShared
 	CcNodeId	id;
 	uint64		incarnation;
 	uint64		joined;			/* HLC at which it first joined */
+	uint64		noted;			/* all positions below it were allocated when
+								 * it came into the table: its entry is there */
 	char		name[CC_NAME_LEN];
 	char		address[CC_ADDRESS_LEN];	/* conninfo: host and port only */
 
@@ -109,8 +111,6 @@ typedef struct CcMembersShared
 	 */
 	pg_atomic_uint64 full_epoch;
 	uint32		full_from;		/* slot + 1; 0: none */
-	uint64		full_boot;
-	uint64		full_session;
 	int64		full_heard;		/* monotonic ms of its last batch */
 	uint64		next_session;	/* numbers our outgoing sessions */
 	char		last_error[CC_ERROR_LEN];
@@ -132,7 +132,6 @@ typedef struct CcMembersShared
 	int64		last_check;		/* monotonic ms of cc_detector_check's last
 								 * round */
 
-	/* replicator's latest heartbeat round, for cache_wait_converged */
 	CcMemberShared member[CC_MAX_MEMBERS];
 
 	/* offsets of [CC_MAX_MEMBERS][origin_cap] arrays from this struct */
@@ -200,6 +199,15 @@ extern void cc_membership_announce(const char *name, const char *address);
 extern bool cc_membership_meet(const CcNodeId *id, uint64 incarnation,
 							   uint64 joined, const char *name,
 							   const char *address);
+
+/*
+ * PROTOCOL.md, members are entries: nothing is said to a member before its
+ * entry is on disk.  Whether it is; asks the writer for it when it is not.
+ */
+extern bool cc_membership_kept(int slot);
+
+/* Waits for it; no lock may be held. */
+extern void cc_membership_keep(int slot);
 
 /* Makes a cluster id if there is none; a node without seeds, or too late. */
 extern void cc_membership_found(void);

@@ -120,7 +120,8 @@ cc_proto_head(CcDecoder *dec, CcMsgHead *head)
 	if (head->type != CC_MSG_HELLO && head->type != CC_MSG_HELLO_REPLY &&
 		head->type != CC_MSG_BATCH && head->type != CC_MSG_ACK)
 		return CC_REFUSED_BAD;
-	if (cc_id_is_zero(&head->node))
+	if (cc_id_is_zero(&head->node) || head->boot > CC_MAX_BOOT ||
+		cc_reader_left(r) > CC_MSG_MAX)
 		return CC_REFUSED_BAD;
 	return CC_OK;
 }
@@ -183,13 +184,27 @@ cc_proto_get_intro(CcDecoder *dec, CcIntro *intro)
 	intro->oldest = cc_read_u64(r);
 	if (!get_text(r, intro->name, sizeof(intro->name)) ||
 		!get_text(r, intro->address, sizeof(intro->address)) ||
-		intro->incarnation == 0)
+		intro->incarnation == 0 || intro->incarnation > CC_MAX_BOOT)
 	{
 		dec->error = "the introduction is not valid";
 		r->bad = true;
 		return false;
 	}
 	return true;
+}
+
+/*
+ * PROTOCOL.md, members are entries: whom we may have forgotten after a crash
+ * must hold no dot of ours that we have forgotten too.
+ */
+static bool
+may_tell(const CcEntry *e)
+{
+	const CcStateShared *s = cc.state;
+
+	return e->origin != cc_state_self() || !s->persist ||
+		pg_atomic_read_u32(&s->journal_failed) != 0 ||
+		pg_atomic_read_u64(&s->synced) > e->seq;
 }
 
 /* Adds a system entry, if we have it. */
@@ -199,7 +214,7 @@ put_system(CcEncoder *enc, CcBuf *scratch, const char *key, uint16 keylen)
 	CcEntry		e;
 
 	scratch->len = 0;
-	if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, scratch))
+	if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, scratch) && may_tell(&e))
 		cc_encode_entry(enc, &e);
 }
 
@@ -312,7 +327,8 @@ get_third_hand(CcDecoder *dec, ThirdHand *t)
 
 	t->boot = cc_read_u64(&dec->r);
 	t->hash = cc_read_u64(&dec->r);
-	if (id == NULL || !get_origins(dec, t->clean, MAX_CLEAN, &t->nclean))
+	if (id == NULL || t->boot > CC_MAX_BOOT ||
+		!get_origins(dec, t->clean, MAX_CLEAN, &t->nclean))
 		return false;
 	memcpy(t->node.b, id, CC_ID_LEN);
 	return cc_decode_vv(dec, &t->vv);

@@ -44,6 +44,12 @@
 #define CC_PROTO_VERSION	1
 #define CC_MSG_MAX			(256 * 1024 * 1024) /* refused when longer */
 
+/*
+ * Boots and incarnations are seconds since 1970, or a little more; what is
+ * beyond this is refused, so that there is always room above a known one.
+ */
+#define CC_MAX_BOOT			(UINT64CONST(1) << 60)
+
 typedef enum CcMsgType
 {
 	CC_MSG_HELLO = 'h',

@@ -108,12 +108,14 @@ cc_receive_hello(CcReceiver *r, int64 now, const void *data, Size len)
 			open_session(r, &head, &boot_known, &want_full);
 	}
 	if (status == CC_OK)
+		status = cc_greet_take(data, len, &g);
+	if (status == CC_OK)
 	{
 		r->node = head.node;
 		r->boot = head.boot;
 		r->session = head.session;
 		cc_greet_learn(&head, &g);
-		cc_greet_take(data, len);
+		cc_membership_keep(r->slot);
 		cc_detector_heard(r->slot, now);
 		begin_reply(r, CC_MSG_HELLO_REPLY, want_full ? CC_MSG_F_WANT_FULL : 0,
 					head.session, CC_OK, boot_known);
@@ -163,8 +165,6 @@ enter_full(CcReceiver *r, int64 now, int64 peer_timeout, uint8 flags)
 	if ((flags & CC_MSG_F_FULL_BEGIN) != 0)
 	{
 		ms->full_from = me;
-		ms->full_boot = r->boot;
-		ms->full_session = r->session;
 
 		/*
 		 * Batches of others that are under way are refused at their next
@@ -325,6 +325,8 @@ take_entry(const CcMsgHead *head, const CcEntry *e, uint64 epoch)
 			return CC_REFUSED_NOT_READY;
 		case CC_FENCED:
 			return CC_REFUSED_BUSY;
+		case CC_TOO_LARGE:
+			return CC_REFUSED_BAD;
 		default:
 			return CC_OK;
 	}
@@ -353,9 +355,6 @@ take_vector(CcReceiver *r, CcDecoder *dec, Batch *b, char type)
 		return CC_REFUSED_BAD;
 	if (type == 'G' && cc_rule(take_over_g))
 	{
-		/* only at the end of a full comparison, before its raise */
-		if (!full)
-			return CC_REFUSED_BAD;
 		for (int o = 0; o < b->vec.n; o++)
 			cc_state_raise_g(o, b->vec.seq[o]);
 	}
@@ -372,8 +371,7 @@ take_floor(CcDecoder *dec, Batch *b)
 	Size		len;
 	CcPartitionShared *p;
 
-	if ((b->head.flags & CC_MSG_F_FULL) == 0 ||
-		!cc_decode_floor(dec, &slice, &data, &len) ||
+	if (!cc_decode_floor(dec, &slice, &data, &len) ||
 		cc_floor_highest_in(data, len) > b->head.hlc)
 		return CC_REFUSED_BAD;
 	p = cc_store_partition_of((uint64) slice << 57);
@@ -383,11 +381,25 @@ take_floor(CcDecoder *dec, Batch *b)
 	return CC_OK;
 }
 
+/*
+ * Data comes only in a batch that says so, since that is what fence and busy
+ * go by; a digest, G and the floor only in a full comparison.
+ */
+static bool
+is_allowed(uint8 flags, char type)
+{
+	if (strchr("EDFGR", type) != NULL && (flags & CC_MSG_F_DATA) == 0)
+		return false;
+	return strchr("DFG", type) == NULL || (flags & CC_MSG_F_FULL) != 0;
+}
+
 static CcStatus
 take_record(CcReceiver *r, CcDecoder *dec, Batch *b, char type)
 {
 	CcEntry		e;
 
+	if (!is_allowed(b->head.flags, type))
+		return CC_REFUSED_BAD;
 	switch (type)
 	{
 		case 'E':
@@ -428,8 +440,8 @@ take_batch(CcReceiver *r, CcDecoder *dec, Batch *b)
 	cc_hlc_observe(&cc.state->hlc, b->head.hlc);
 	while (status == CC_OK && (type = cc_decode_next(dec)) != 0)
 		status = take_record(r, dec, b, type);
-	if (status == CC_OK && dec->error != NULL)
-		status = CC_REFUSED_BAD;
+	if (dec->error != NULL)
+		status = dec->full ? CC_REFUSED_FULL : CC_REFUSED_BAD;
 	if (status == CC_OK && (b->head.flags & CC_MSG_F_FULL_END) != 0)
 		leave_full(r);
 	if (status == CC_OK && (b->head.flags & CC_MSG_F_HEARTBEAT) != 0)

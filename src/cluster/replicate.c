@@ -21,6 +21,9 @@
 /* With so many batches under way a new pass waits, to fill its batches */
 #define BUSY_BATCHES		2
 
+/* Ms between two looks whether the peer's member entry is on disk */
+#define KEEP_MS				5
+
 /* Replies that bring nothing new do not end the wait for a relay */
 #define NEVER				PG_INT64_MAX
 
@@ -142,7 +145,7 @@ publish(CcSender *s, int64 now)
 	m->rtt_ms = s->rtt_ms;
 	m->clock_skew_ms = s->skew_ms;
 	m->sent_seq = s->sent_seq;
-	m->acked_seq = cc_vv_get(&s->hs, cc_state_self());
+	m->acked_seq = s->acked_seq;
 	if (m->acked_seq >= own)
 		m->acked_at = cc_clock_ms();
 	m->entries_sent += s->entries_sent;
@@ -213,14 +216,16 @@ hello_reply(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head,
 		}
 	}
 	if (status == CC_OK)
+		status = cc_greet_take(data, len, &g);
+	if (status == CC_OK)
 	{
 		s->slot = slot;
 		s->peer = head->node;
 		s->peer_boot = head->boot;
 		s->want_full = (head->flags & CC_MSG_F_WANT_FULL) != 0;
 		cc_vv_copy(&s->hs, &g.vv);
+		s->acked_seq = cc_vv_get(&g.vv, cc_state_self());
 		cc_greet_learn(head, &g);
-		cc_greet_take(data, len);
 		s->skew_ms = g.wall_ms - cc_clock_ms();
 		s->next_heartbeat = now;
 		cc_detector_heard(slot, now);
@@ -232,35 +237,30 @@ hello_reply(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head,
 }
 
 /*
- * PROTOCOL.md, relay: whether the peer lags behind us for a third origin, and
- * whether it has moved since we looked last.
+ * PROTOCOL.md, relay: whether the peer lags behind us for a third origin
+ * without having moved there since we looked last.  That others move says
+ * nothing of this one.
  */
 static bool
-lags(CcSender *s, bool *moved)
+is_stuck(CcSender *s)
 {
 	uint16		self = cc_state_self();
-	bool		lag = false;
 
-	*moved = false;
 	for (int o = 0; o < cc_state_norigins(); o++)
 	{
 		uint64		have = cc_vv_get(&s->hs, o);
 
-		if (o == self || have >= cc_state_vv(o))
-			continue;
-		lag = true;
-		if (have > cc_vv_get(&s->lag, o))
-			*moved = true;
+		if (o != self && have < cc_state_vv(o) &&
+			have == cc_vv_get(&s->lag, o))
+			return true;
 	}
-	return lag;
+	return false;
 }
 
 static void
 look_for_lag(CcSender *s, int64 now)
 {
-	bool		moved;
-
-	if (!lags(s, &moved) || moved)
+	if (!is_stuck(s))
 	{
 		s->lag_count = 0;
 		s->relay_at = NEVER;
@@ -323,6 +323,8 @@ ack(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head)
 	{
 		cc_hlc_observe(&cc.state->hlc, head->hlc);
 		cc_vv_join(&s->hs, &g.vv);
+		s->acked_seq = Max(s->acked_seq,
+						   cc_vv_get(&g.vv, cc_state_self()));
 		cc_membership_learn(&s->peer, s->peer_boot, &g.vv,
 							g.have_clean ? g.clean : NULL, g.nclean,
 							g.clean_hash);
@@ -393,7 +395,8 @@ cc_sender_timed_out(CcSender *s, int64 now)
 
 /*
  * Bytes in flight are bounded by what the peer acknowledged in the last
- * heartbeat interval; one batch may always be.
+ * heartbeat interval; a few batches may always be, so that a link that has
+ * been idle fills again.
  */
 static bool
 window_open(CcSender *s)
@@ -587,14 +590,12 @@ pass_batch(CcSender *s, uint64 *entries)
 }
 
 static void
-begin_relay(CcSender *s, int64 now)
+begin_relay(CcSender *s)
 {
-	bool		moved;
-
 	s->relay_at = NEVER;
 	s->lag_count = 0;
 	/* another look: somebody else may have done it */
-	if (!lags(s, &moved) || !cc_rule(relay))
+	if (!is_stuck(s) || !cc_rule(relay))
 		return;
 	if (s->pos_all == 0 || !cc_changelog_holds(s->pos_all))
 	{
@@ -607,7 +608,6 @@ begin_relay(CcSender *s, int64 now)
 	s->p = s->pos_all;
 	s->last_own = 0;
 	s->phase = CC_SEND_RELAY;
-	(void) now;
 }
 
 /* What an idle sender begins next, if anything. */
@@ -617,7 +617,7 @@ leave_idle(CcSender *s, int64 now)
 	if (!cc_scan_covers_g(s))
 		cc_scan_begin(s, true);
 	else if (now >= s->relay_at)
-		begin_relay(s, now);
+		begin_relay(s);
 	if (s->phase != CC_SEND_IDLE || s->nout >= BUSY_BATCHES)
 		return;
 	s->end = cc_changelog_published();
@@ -675,14 +675,18 @@ cc_sender_next(CcSender *s, int64 now, const char **data, Size *len)
 		heartbeat_batch(s, now);
 		send = true;
 	}
+	if (!s->kept && !(s->kept = cc_membership_kept(s->slot)))
+		s->look_at = now + KEEP_MS;
 	/* a phase may end without a batch, and another begin */
-	for (int i = 0; i < 4 && !send && window_open(s); i++)
+	for (int i = 0; i < 4 && !send && s->kept && window_open(s); i++)
 	{
 		if (s->phase == CC_SEND_IDLE)
 			leave_idle(s, now);
 		if (s->phase == CC_SEND_IDLE)
 			break;
 		send = data_batch(s, &entries);
+		if (s->more && !send)
+			break;
 	}
 	if (!send)
 		return false;
@@ -702,5 +706,9 @@ cc_sender_due(CcSender *s)
 {
 	if (s->phase == CC_SEND_HELLO)
 		return s->waiting_since + s->opt.peer_timeout_ms;
+	if (s->more && window_open(s))
+		return 0;
+	if (!s->kept)
+		return Min(s->next_heartbeat, s->look_at);
 	return Min(s->next_heartbeat, s->relay_at);
 }

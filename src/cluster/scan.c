@@ -21,6 +21,12 @@
 /* Buckets that are walked under one hold of a lock, at most */
 #define BUCKETS_A_TIME	128
 
+/*
+ * Slices after which a walk that finds little to send stops for breath:
+ * whoever runs it has heartbeats to send and answers to read.
+ */
+#define SLICES_A_CALL	16
+
 /* Room that a digest's record needs beside its keys and its floor */
 #define DIGEST_HEAD		(1 + 8 + 8 + 4 + 4)
 
@@ -106,13 +112,16 @@ put_digest_key(CcSender *s, CcPartitionShared *p, CcHeaderShared *h)
 
 /*
  * One bucket.  False when it does not fit; the digest is then as it was, and
- * entries that did fit are sent twice, which harms nobody.
+ * the entries too, or they are sent twice, which harms nobody.
  */
 static bool
 put_bucket(CcSender *s, CcPartitionShared *p, uint32 b, bool digest,
 		   uint64 *entries, Size *need)
 {
 	Size		before = s->digest.len;
+	Size		out_before = s->out.buf.len;
+	uint64		entries_before = *entries;
+	uint32		names = s->out.norigins + s->out.nnamespaces;
 	CcHeaderShared *h;
 
 	for (h = cc_store_first(p, b); h != NULL; h = cc_store_next(p, h))
@@ -142,6 +151,12 @@ put_bucket(CcSender *s, CcPartitionShared *p, uint32 b, bool digest,
 		if (!fits)
 		{
 			s->digest.len = before;
+			/* unless names were announced here, which count from now on */
+			if (names == s->out.norigins + s->out.nnamespaces)
+			{
+				s->out.buf.len = out_before;
+				*entries = entries_before;
+			}
 			return false;
 		}
 	}
@@ -285,12 +300,13 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 {
 	bool		full = s->phase != CC_SEND_SCAN;
 	bool		v_said = false;
+	Size		empty = s->out.buf.len;
 
+	s->more = false;
 	if (full)
 		*flags |= CC_MSG_F_FULL;
 	if (full && s->first_batch)
 		*flags |= CC_MSG_F_FULL_BEGIN;
-	s->first_batch = false;
 
 	if (s->phase == CC_SEND_FLOOR)
 	{
@@ -303,12 +319,17 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 		put_end(s, true);
 		return true;
 	}
-	while (s->partition < (int) cc.store->npartitions)
+	for (int i = 0; s->partition < (int) cc.store->npartitions; i++)
 	{
+		if (s->out.buf.len >= s->opt.batch_bytes || i >= SLICES_A_CALL)
+		{
+			s->more = s->out.buf.len == empty;
+			s->first_batch = s->first_batch && s->more;
+			return !s->more;
+		}
 		put_walk(s, entries, &v_said);
-		if (s->out.buf.len >= s->opt.batch_bytes)
-			return true;
 	}
+	s->first_batch = false;
 	if (full)
 	{
 		s->phase = CC_SEND_FLOOR;

@@ -32,6 +32,8 @@ struct CcSender
 	uint64		boot;			/* ours, when the hello went out */
 	uint64		session;
 	bool		want_full;		/* it wants a full comparison */
+	bool		kept;			/* its member entry is on our disk */
+	int64		look_at;		/* not yet: looks again then */
 
 	CcVV		hs;				/* what the peer is known to have seen */
 
@@ -54,6 +56,8 @@ struct CcSender
 	bool		first_batch;
 	bool		counted;		/* in store->comparisons_out */
 	bool		again;			/* a further round of the same comparison */
+	bool		more;			/* the walk has stopped for breath and has
+								 * nothing to send yet */
 	int			slice;			/* next slice of the floor to send */
 	CcBuf		digest;
 	uint64		losses[CC_SLICES];	/* CcFloorSliceShared.losses when the
@@ -83,6 +87,7 @@ struct CcSender
 	double		rtt_ms;
 	int64		skew_ms;
 	uint64		sent_seq;
+	uint64		acked_seq;
 	uint64		entries_sent;
 	uint64		bytes_sent;
 

@@ -99,7 +99,9 @@ check_min_nodes(void)
 			 errmsg("too few nodes of the cache can be reached"),
 			 errdetail("%d can be reached, this one included, and "
 					   "cachecluster.min_nodes is %d.",
-					   reachable, cc_min_nodes)));
+					   reachable, cc_min_nodes),
+			 errhint("pg_stat_cachecluster_peers shows which nodes are "
+					 "down.")));
 }
 
 /* Makes the change.  What its conditions forbid is no error. */

@@ -104,6 +104,11 @@ cc_free(void *p)
 }
 
 void
+cc_check_interrupts(void)
+{
+}
+
+void
 cc_pause(void)
 {
 }

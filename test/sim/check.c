@@ -88,7 +88,7 @@ check_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 		(!system && horizon() >= d->version.hlc))
 		return;
 	/* of a retired origin there may be dots that nobody has any more */
-	if (to == CC_VV_INF && (!full || system))
+	if (to == CC_VV_INF && (!full || system || d->taken == 0))
 		return;
 	if (!full || system)
 		sim_violate(full ? "I1-full" : "I1",
@@ -277,6 +277,9 @@ note_loaded(SimNode *node)
 										  h->seq);
 
 				version_of(node, h, &node->loaded[d->key]);
+				sim_trace("has %s %s%s in its files", sim_key_text(d->key),
+						  sim_dot_text(sim_oracle_origin(node, h->origin), h->seq),
+						  cc_header_type(h) == CC_STUB ? " (stub)" : "");
 			}
 		}
 	}

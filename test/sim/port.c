@@ -44,6 +44,12 @@ cc_clock_ms(void)
 	return WALL_MS + sim.now / 1000 + (sim.here != NULL ? sim.here->offset_ms : 0);
 }
 
+void
+cc_check_interrupts(void)
+{
+	cc_yield();
+}
+
 int64
 cc_monotonic_us(void)
 {
@@ -172,7 +178,7 @@ cc_alloc(Size size)
 		b = take_arena(sizeof(Block) + class_size(class));
 	b->class = class;
 	/* nobody may rely on what is in it */
-	memset(b + 1, getenv("SIM_FILL") ? atoi(getenv("SIM_FILL")) : 0x7f, size);
+	memset(b + 1, 0x7f, Min(size, 256));
 	return b + 1;
 }
 

@@ -237,16 +237,16 @@ typedef struct Sim
 	bool		cut[SIM_MAX_NODES][SIM_MAX_NODES];	/* from, to */
 
 	SimAction	action[SIM_MAX_ACTIONS];
+	char		key_name[SIM_MAX_KEYS][80];	/* oracle.c */
+	uint16		key_len[SIM_MAX_KEYS];
+	bool		key_system[SIM_MAX_KEYS];
+	SimOrigin	origin[SIM_MAX_ORIGINS];
 	int			nactions;
 
 	/* oracle.c */
 	CcNodeId	id[SIM_MAX_IDS];
 	int			nids;
-	SimOrigin	origin[SIM_MAX_ORIGINS];
 	int			norigins;
-	char		key_name[SIM_MAX_KEYS][80];
-	uint16		key_len[SIM_MAX_KEYS];
-	bool		key_system[SIM_MAX_KEYS];
 	int			nkeys;
 	uint64		nvalues;
 	bool		forgetting;		/* somebody called cache_forget */

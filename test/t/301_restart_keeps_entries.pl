@@ -17,7 +17,8 @@ my $entries_sql = q{
 	FROM cache_entries() AS e};
 my $id_sql = 'SELECT node_id FROM cache_status()';
 
-my $group = CacheCluster::Cluster->new(nodes => 1);
+my $group = CacheCluster::Cluster->new(nodes => 1,
+	conf => "cachecluster.startup_timeout = 1s\n");
 $group->start;
 $group->wait_ready;
 my $id = $group->psql(1, $id_sql);
@@ -70,6 +71,10 @@ sub writer_pid
 	return 0;
 }
 
+# Nobody listens there; what counts is that it is tried after each start.
+my $seed = 'host=127.0.0.1 port=1';
+$group->psql(1, "SELECT cache_join('$seed')");
+
 my $before = fill();
 my $offset = restart('fast');
 is($group->psql(1, $entries_sql), $before,
@@ -87,6 +92,13 @@ unlike(slurp_file($group->node(1)->logfile, $offset),
 is($group->psql(1, q{
 	SELECT load_ms >= 0 AND snapshot_at < now() FROM pg_stat_cachecluster}),
 	't', 'the view knows of it');
+
+# The files are written anew from memory, so they show what was loaded.
+restart('fast');
+like(join('', map { slurp_file($_) }
+		  glob $group->node(1)->data_dir . '/cachecluster/*.snapshot.*'),
+	qr/\Q$seed\E/, 'the seed that cache_join gave is remembered');
+$group->psql(1, q{SELECT cache_delete('counter')});
 
 # The writer goes, nothing else does. What is put meanwhile stands in memory.
 $before = fill();
