@@ -200,7 +200,7 @@ cc_proto_get_intro(CcDecoder *dec, CcIntro *intro)
 static bool
 may_tell(const CcEntry *e)
 {
-	const CcStateShared *s = cc.state;
+	CcStateShared *s = cc.state;
 
 	return e->origin != cc_state_self() || !s->persist ||
 		pg_atomic_read_u32(&s->journal_failed) != 0 ||
