@@ -404,7 +404,9 @@ decide_load(Work *w)
 	const CcEntry *e = w->c->entry;
 
 	w->o->result = CC_UNCHANGED;
-	cc_hlc_observe(&cc.state->hlc, e->at);
+	/* the clock's bound is above all this, unless the file is damaged */
+	if (cc_rule(clock_bound) && cc_rule(clock_bound_seen))
+		cc_hlc_observe(&cc.state->hlc, e->at);
 	if (w->c->ns != CC_NS_SYSTEM && cc_expire_cleared(w->c->ns, e->hlc))
 		return LEAVE;
 	if (w->there && compare_current(w) > 0)

@@ -119,6 +119,12 @@ draw_config(void)
 	}
 	c->partial_end = sim_unit(SIM_U_CONFIG, 4, 0, 0) < 0.2;
 	c->persist = true;
+
+	/* so that a run sees many blocks, and snapshots in pieces */
+	cc_files_limits.block_bytes = (Size) DRAW(200, 1000, 100000);
+	cc_files_limits.piece_bytes = (uint64) DRAW(300, 2000);
+	cc_files_limits.piece_buckets = (uint32) DRAW(6, 100);
+	cc_files_limits.snapshot_bytes = (uint64) DRAW(1500, 6000, 100000);
 }
 
 /*
