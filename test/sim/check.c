@@ -75,6 +75,19 @@ raise_version(SimVersion *v, const SimVersion *to)
 
 /* ---- raises ---- */
 
+/* Whether a node that is still there has taken the dot, as far as it knows. */
+static bool
+anybody_took(const SimDot *d)
+{
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		if (sim.node[i].exists && !sim.node[i].removed &&
+			(d->taken & (1u << i)) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* One dot that VV covers from now on. */
 static void
 check_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
@@ -88,7 +101,7 @@ check_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 		(!system && horizon() >= d->version.hlc))
 		return;
 	/* of a retired origin there may be dots that nobody has any more */
-	if (to == CC_VV_INF && (!full || system || d->taken == 0))
+	if (to == CC_VV_INF && (!full || system || !anybody_took(d)))
 		return;
 	if (!full || system)
 		sim_violate(full ? "I1-full" : "I1",

@@ -7,6 +7,7 @@ use warnings;
 
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
 use CacheCluster::Cluster;
 
@@ -23,6 +24,13 @@ use constant {
 	SEED => 0x01,
 	DATA => 0x04
 };
+
+# A clock a second ahead of the server's, which is allowed: what it writes is
+# later than all that the server wrote before.
+sub hlc
+{
+	return (int(Time::HiRes::time() * 1000) + 1000) * 65536;
+}
 
 my $group = CacheCluster::Cluster->new(nodes => 2);
 $group->start;
@@ -81,7 +89,7 @@ sub head
 	return pack('V v a1 C a16 Q< Q< Q<',
 		$h{magic} // MAGIC, $h{version} // 1, $h{type} // 'h',
 		$h{flags} // 0, $me, $h{boot} // time, $h{session} // 1,
-		time * 1000 * 65536);
+		hlc());
 }
 
 # Who we say we are.
@@ -89,8 +97,8 @@ sub intro
 {
 	my ($cluster) = @_;
 	return pack('a1 a16 Q< Q< Q< C/a* C/a*',
-		'I', $cluster // "\1" x 16, 1, time * 1000 * 65536,
-		time * 1000 * 65536, 'nobody', 'host=127.0.0.1 port=1');
+		'I', $cluster // "\1" x 16, 1, hlc(),
+		hlc(), 'nobody', 'host=127.0.0.1 port=1');
 }
 
 my @hello = ('cachecluster_hello');
@@ -123,7 +131,7 @@ my $record = sub {
 	my (%e) = @_;
 	return pack 'a1 C C v v v Q< Q< v V a*', 'E', $e{kind} // 1,
 	  $e{bits} // 0, $e{ns} // 0, $e{origin} // 0, 0,
-	  $e{hlc} // (time * 1000 * 65536), $e{seq} // 1,
+	  $e{hlc} // hlc(), $e{seq} // 1,
 	  $e{keylen} // 1, $e{vallen} // 1, $e{bytes} // 'kw';
 };
 my $session = 1;
