@@ -191,6 +191,7 @@ judge(const Digest *d, uint64 epoch)
 
 	while (b < end)
 	{
+		uint32		begin = b;
 		int			n = judge_run(d, p, &b, end, out, keys);
 
 		for (int i = 0; i < n; i++)
@@ -211,6 +212,9 @@ judge(const Digest *d, uint64 epoch)
 				return CC_REFUSED_BUSY;
 			if (o.result == CC_NOT_READY)
 				return CC_REFUSED_NOT_READY;
+			/* it has changed meanwhile; a touch alone does not save it */
+			if (o.result == CC_UNCHANGED)
+				b = begin;
 		}
 	}
 	return CC_OK;
