@@ -229,8 +229,11 @@ extern uint64 cc_membership_oldest(void);
 extern void cc_membership_cast_out(void);
 
 /*
- * Removes a member for good.  The caller has it journalled before it takes
- * effect elsewhere.  False when there is no such member, or it is we.
+ * Removes a member for good.  It counts no more here at once; the caller waits
+ * until that is on disk (PROTOCOL.md, members are entries).  A crash before
+ * then brings back a node that still counts the member, and with it, from the
+ * same files, all that was forgotten since.  False when there is no such
+ * member, or it is we.
  */
 extern bool cc_membership_forget(const CcNodeId *id);
 

@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "base/stats.h"
 #include "cache/cache.h"
@@ -205,7 +207,7 @@ form_peer(const CcMemberShared *m, Datum *values, bool *nulls)
 	set_moment(values, nulls, PEER_JOINED_AT, cc_hlc_to_ms(m->joined));
 	set_moment(values, nulls, PEER_LAST_HEARD, m->last_heard_wall);
 	set_moment(values, nulls, PEER_DOWN_SINCE, m->down_since);
-	values[PEER_RTT_MS] = Float8GetDatum(m->rtt_ms);
+	values[PEER_RTT_MS] = Float8GetDatum(rint(m->rtt_ms * 1000) / 1000);
 	nulls[PEER_RTT_MS] = !heard;
 	values[PEER_CLOCK_SKEW_MS] = Int64GetDatum(m->clock_skew_ms);
 	nulls[PEER_CLOCK_SKEW_MS] = !heard;
