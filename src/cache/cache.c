@@ -619,6 +619,14 @@ try_change(Work *w, bool *mark)
 	cc_store_unlock(w->p);
 }
 
+/* Whether the operation draws an HLC of ours, which must be reserved. */
+static bool
+draws_version(CcOp op)
+{
+	return op == CC_OP_PUT || op == CC_OP_DELETE || op == CC_OP_TOUCH ||
+		op == CC_OP_INCR;
+}
+
 /*
  * Only stubs beyond VVj could make room.  The writer is asked to fsync what
  * it has, and is waited for a little; then the files are marked, so that such
@@ -666,7 +674,7 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 	w.scratch = &scratch;
 	cc_buf_init(&scratch);
 
-	if (c->op != CC_OP_LOAD)
+	if (draws_version(c->op))
 		cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + 1,
 								cc_hlc_from_ms(cc_clock_ms())));
 	for (;;)

@@ -64,11 +64,11 @@ cc_files_reserve_clock(CcFiles *f, int64 now)
 	uint64		ahead = cc_hlc_from_ms(Max(cc.state->max_skew_ms / 4, 2));
 	uint64		seen = pg_atomic_read_u64(&cc.state->hlc);
 
-	seen = Max(seen, pg_atomic_read_u64(&cc.state->hlc_wanted));
 	if (!cc_rule(clock_bound_seen))
 		seen = f->journal.own_hlc;
 	else if (now - f->active_at < CLOCK_IDLE_MS)
 		seen = Max(seen, cc_hlc_from_ms(cc_clock_ms()));
+	seen = Max(seen, pg_atomic_read_u64(&cc.state->hlc_wanted));
 	if (seen + ahead / 2 > f->bound)
 		f->bound = seen + ahead;
 }

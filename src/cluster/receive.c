@@ -436,7 +436,9 @@ take_batch(CcReceiver *r, CcDecoder *dec, Batch *b)
 	CcStatus	status = CC_OK;
 	char		type;
 
-	cc_cache_wait_clock(b->head.hlc);
+	/* PROTOCOL.md, clock bound: above all that was seen */
+	if (cc_rule(clock_bound_seen))
+		cc_cache_wait_clock(b->head.hlc);
 	cc_hlc_observe(&cc.state->hlc, b->head.hlc);
 	while (status == CC_OK && (type = cc_decode_next(dec)) != 0)
 		status = take_record(r, dec, b, type);
