@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * cache.c
- *	  See cache.h.
+ *	  The way in: cc_cache_change (see cache.h).
  *
  * A change is decided in three parts: what is there (load_current), what the
  * operation makes of it (decide_*), and making it so (commit).  All three run
- * under one hold of the partition's lock.
+ * under one hold of the partition's lock.  The other functions of cache.h are
+ * in read.c, redot.c and durable.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,13 +16,10 @@
 #include "cache/evict.h"
 #include "cache/expire.h"
 
-/* Buckets that are read under one hold of a lock */
-#define BUCKETS_A_TIME		32
-
-/* Rounds of some 10 ms of waiting for the clock's reservation */
-#define CLOCK_WAIT_ROUNDS	100
-
-/* ... and for the journal, when only stubs beyond VVj could make room */
+/*
+ * Rounds of some 10 ms of waiting for the journal, when only stubs beyond VVj
+ * could make room
+ */
 #define ROOM_WAIT_ROUNDS	20
 
 /* Largest value of a system entry that a peer may send */
@@ -83,29 +81,6 @@ cc_cache_compare(const CcEntry *a, const CcEntry *b)
 
 	return cmp != 0 ? cmp :
 		compare_version(a->at, a->at_node, b->at, b->at_node);
-}
-
-void
-cc_cache_wait_clock(uint64 h)
-{
-	CcStateShared *s = cc.state;
-	uint64		bound = pg_atomic_read_u64(&s->hlc_bound);
-
-	if (h < bound || !s->persist || !cc_rule(clock_bound))
-		return;
-	cc_atomic_raise(&s->hlc_wanted, h);
-	for (int i = 0; i < CLOCK_WAIT_ROUNDS; i++)
-	{
-		if (pg_atomic_read_u32(&s->journal_failed) != 0 ||
-			pg_atomic_read_u64(&s->hlc_given_up) == bound)
-			return;
-		cc_wake_writer();
-		cc_wait_journal();
-		bound = pg_atomic_read_u64(&s->hlc_bound);
-		if (h < bound)
-			return;
-	}
-	pg_atomic_write_u64(&s->hlc_given_up, bound);
 }
 
 static void
@@ -565,17 +540,6 @@ commit(Work *w)
 	w->o->result = CC_DONE;
 }
 
-/* Whether writes are taken at all (PROTOCOL.md, before). */
-static bool
-may_change(CcOp op)
-{
-	CcPhase		phase = cc_state_phase();
-
-	if (op == CC_OP_LOAD)
-		return true;
-	return phase == CC_JOINING || phase == CC_PENDING || phase == CC_READY;
-}
-
 /*
  * One try.  Sets *mark when the files must be marked first, and
  * w->scratch_need when there is too little scratch; come again then.
@@ -590,7 +554,7 @@ try_change(Work *w, bool *mark)
 	*mark = false;
 	cc_store_lock(w->p, true);
 	/* closed meanwhile: what comes now would not be saved */
-	if (!may_change(c->op))
+	if (c->op != CC_OP_LOAD && !cc_state_takes_writes())
 	{
 		cc_store_unlock(w->p);
 		w->o->result = CC_NOT_READY;
@@ -662,7 +626,7 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 
 	memset(o, 0, sizeof(*o));
 	o->result = CC_NOT_READY;
-	if (!may_change(c->op))
+	if (c->op != CC_OP_LOAD && !cc_state_takes_writes())
 		return o->result;
 	if (c->op == CC_OP_PUT && !c->null &&
 		(Size) c->keylen + c->vallen > cc_store_max_payload())
@@ -709,200 +673,6 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 	return o->result;
 }
 
-/* Common part of the readers; stubs only when asked for. */
-static bool
-read_entry(uint16 ns, const char *key, uint16 keylen, bool stubs,
-		   CcEntry *e, CcBuf *buf)
-{
-	uint64		hash[2];
-	CcPartitionShared *p;
-	Size		need;
-	bool		found;
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
-
-	cc_store_hash(ns, key, keylen, hash);
-	p = cc_store_partition_of(hash[0]);
-	for (;;)
-	{
-		CcHeaderShared *h;
-
-		need = 0;
-		found = false;
-		cc_store_lock(p, false);
-		h = cc_store_find(p, hash[0], ns, key, keylen);
-		if (h != NULL && (stubs || (cc_header_type(h) != CC_STUB &&
-									!cc_expire_cleared(ns, h->hlc) &&
-									!cc_expire_over(h->expires, now))))
-		{
-			found = cc_store_read(p, h, e, buf, &need);
-			if (found && !h->visited)
-				h->visited = 1;
-		}
-		cc_store_unlock(p);
-		if (need == 0)
-			return found;
-		cc_buf_reserve(buf, need);
-	}
-}
-
-bool
-cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
-{
-	if (!cc_state_serves())
-		return false;
-	return read_entry(ns, key, keylen, false, e, buf);
-}
-
-bool
-cc_cache_peek(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
-{
-	return read_entry(ns, key, keylen, true, e, buf);
-}
-
-bool
-cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
-{
-	uint64		hash[2];
-	CcPartitionShared *p;
-	CcHeaderShared *h;
-	bool		found;
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
-
-	if (!cc_state_serves())
-		return false;
-	cc_store_hash(ns, key, keylen, hash);
-	p = cc_store_partition_of(hash[0]);
-	cc_store_lock(p, false);
-	h = cc_store_find(p, hash[0], ns, key, keylen);
-	found = h != NULL && cc_header_type(h) != CC_STUB &&
-		!cc_expire_cleared(ns, h->hlc) && !cc_expire_over(h->expires, now);
-	if (found)
-	{
-		*expires = h->expires;
-		if (!h->visited)
-			h->visited = 1;
-	}
-	cc_store_unlock(p);
-	return found;
-}
-
-/* Whether a listing shows the entry. */
-static bool
-listed(CcHeaderShared *h, uint16 ns, int64 now)
-{
-	return h->ns == ns && cc_header_type(h) != CC_STUB &&
-		!cc_expire_cleared(ns, h->hlc) && !cc_expire_over(h->expires, now);
-}
-
-/*
- * Copies the listed entries of a run of buckets to buf; stops before a bucket
- * that does not fit.  Returns the bucket to go on with.
- */
-static uint32
-scan_run(CcPartitionShared *p, uint32 b, uint16 ns, CcBuf *entries, CcBuf *data,
-		 Size *need)
-{
-	uint32		end;
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
-
-	*need = 0;
-	cc_store_lock(p, false);
-	end = Min(b + BUCKETS_A_TIME, p->nbuckets);
-	for (; b < end; b++)
-	{
-		Size		n = entries->len;
-		Size		d = data->len;
-		CcHeaderShared *h;
-
-		for (h = cc_store_first(p, b); h != NULL; h = cc_store_next(p, h))
-		{
-			CcEntry		e;
-			Size		missing = 0;
-
-			if (!listed(h, ns, now))
-				continue;
-			if (cc_buf_room(entries) < sizeof(e) ||
-				!cc_store_read(p, h, &e, data, &missing))
-			{
-				/* this bucket again, with more room if it is the first */
-				entries->len = n;
-				data->len = d;
-				*need = n == 0 ? Max(missing, sizeof(e)) : 0;
-				goto done;
-			}
-			cc_buf_put(entries, &e, sizeof(e));
-		}
-	}
-done:
-	cc_store_unlock(p);
-	return b;
-}
-
-void
-cc_cache_scan(uint16 ns, CcScan *scan, CcEntryFn fn, void *arg)
-{
-	CcBuf	   *entries = &scan->entries;
-	CcBuf	   *data = &scan->data;
-
-	if (!cc_state_serves())
-		return;
-	entries->len = data->len = 0;
-	cc_buf_reserve(entries, 4 * BUCKETS_A_TIME * sizeof(CcEntry));
-	cc_buf_reserve(data, 65536);
-	for (uint32 i = 0; i < cc.store->npartitions; i++)
-	{
-		CcPartitionShared *p = cc_store_partition(i);
-		uint32		b = 0;
-
-		while (b < p->nbuckets)
-		{
-			Size		need;
-
-			entries->len = data->len = 0;
-			b = scan_run(p, b, ns, entries, data, &need);
-			if (need > 0)
-			{
-				cc_buf_reserve(entries, entries->cap + sizeof(CcEntry));
-				cc_buf_reserve(data, data->cap + need);
-				continue;
-			}
-			for (Size off = 0; off < entries->len; off += sizeof(CcEntry))
-				fn((CcEntry *) (entries->data + off), arg);
-		}
-	}
-}
-
-uint64
-cc_cache_count(uint16 ns)
-{
-	uint64		count = 0;
-
-	if (!cc_state_serves())
-		return 0;
-	for (uint32 i = 0; i < cc.store->npartitions; i++)
-	{
-		CcPartitionShared *p = cc_store_partition(i);
-		uint32		b = 0;
-
-		while (b < p->nbuckets)
-		{
-			int64		now = cc_hlc_now_ms(&cc.state->hlc);
-			uint32		end = Min(b + 16 * BUCKETS_A_TIME, p->nbuckets);
-
-			cc_check_interrupts();
-			cc_store_lock(p, false);
-			for (; b < end; b++)
-			{
-				for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
-					 h = cc_store_next(p, h))
-					count += listed(h, ns, now);
-			}
-			cc_store_unlock(p);
-		}
-	}
-	return count;
-}
-
 uint16
 cc_cache_horizon_key(uint16 ns, char *key)
 {
@@ -927,167 +697,4 @@ cc_cache_clear(uint16 ns)
 	c.keylen = cc_cache_horizon_key(ns, key);
 	c.value = "";
 	return cc_cache_change(&c, &o);
-}
-
-void
-cc_cache_mark_file(void)
-{
-	CcFile	   *f;
-
-	if (pg_atomic_read_u32(&cc.state->file_marked) != 0)
-		return;
-	f = cc_file_create("pgsql_tmp.marked");
-	if (f != NULL)
-	{
-		(void) cc_file_sync(f);
-		cc_file_close(f);
-	}
-
-	/*
-	 * Where not even this can be written memory still must not stay full: a
-	 * disk that takes no mark takes no journal either.
-	 */
-	pg_atomic_write_u32(&cc.state->file_marked, 1);
-	cc_wake_writer();
-}
-
-void
-cc_cache_wait_journal(uint64 pos, bool sync)
-{
-	CcStateShared *s = cc.state;
-
-	if (sync)
-		cc_atomic_raise(&s->sync_wanted, pos + 1);
-	while (s->persist && pg_atomic_read_u32(&s->journal_failed) == 0 &&
-		   pg_atomic_read_u64(sync ? &s->synced : &s->journaled) <= pos)
-	{
-		if (!may_change(CC_OP_PUT))
-			return;
-		cc_wake_writer();
-		cc_wait_journal();
-	}
-}
-
-/* Entries of the origin beyond a dot in a run of buckets, copied out. */
-static int
-collect_beyond(CcPartitionShared *p, uint32 *b, uint16 origin, uint64 beyond,
-			   CcEntry *out, char (*keys)[CC_MAX_KEY], int max)
-{
-	int			n = 0;
-	uint32		end;
-
-	cc_store_lock(p, false);
-	end = Min(*b + BUCKETS_A_TIME, p->nbuckets);
-	for (; *b < end && n < max; (*b)++)
-	{
-		for (CcHeaderShared *h = cc_store_first(p, *b); h != NULL && n < max;
-			 h = cc_store_next(p, h))
-		{
-			if (h->origin != origin || h->seq <= beyond)
-				continue;
-			cc_store_describe(h, &out[n]);
-			cc_store_copy_key(p, h, keys[n]);
-			out[n].key = keys[n];
-			n++;
-		}
-	}
-	/* a full collection: the last bucket may hold more of them */
-	if (n == max && *b > 0)
-		(*b)--;
-	cc_store_unlock(p);
-	return n;
-}
-
-void
-cc_cache_redot(const CcEntry *e)
-{
-	CcChange	c = {.op = CC_OP_REDOT};
-	CcOutcome	o;
-
-	c.ns = e->ns;
-	c.key = e->key;
-	c.keylen = e->keylen;
-	c.entry = e;
-	cc_cache_change(&c, &o);
-}
-
-void
-cc_cache_redot_beyond(uint16 origin, uint64 beyond)
-{
-	CcEntry		found[8];
-	char		keys[8][CC_MAX_KEY];
-
-	for (uint32 i = 0; i < cc.store->npartitions; i++)
-	{
-		CcPartitionShared *p = cc_store_partition(i);
-		uint32		b = 0;
-
-		while (b < p->nbuckets)
-		{
-			int			n = collect_beyond(p, &b, origin, beyond, found, keys,
-									   8);
-
-			for (int k = 0; k < n; k++)
-				cc_cache_redot(&found[k]);
-		}
-	}
-}
-
-/*
- * All entries that the life now ending gave dots to; the partitions are
- * locked.  Each stays where it is and gets a dot of the new origin.
- */
-static void
-redot_partition(CcPartitionShared *p, uint16 old, uint16 self)
-{
-	for (uint32 b = 0; b < p->nbuckets; b++)
-	{
-		for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
-			 h = cc_store_next(p, h))
-		{
-			uint64		pos;
-			CcEntry		e;
-
-			if (h->origin != old || h->seq < cc.state->first_seq)
-				continue;
-			pos = cc_changelog_allocate();
-			h->origin = self;
-			h->seq = pos;
-			cc_store_describe(h, &e);
-			cc_check_write(&e);
-			cc_changelog_publish(pos, h->hash, self, pos);
-			/* the end follows, so that no slot is overwritten unseen */
-			if (pos % 4 == 0)
-				(void) cc_changelog_published();
-		}
-	}
-}
-
-bool
-cc_cache_new_origin(const CcNodeId *id, uint64 incarnation)
-{
-	uint16		old = cc_state_self();
-	uint16		self;
-	bool		done = false;
-
-	self = cc_state_origin(id, incarnation);
-	if (self == CC_NO_ORIGIN)
-		return false;
-	cc_changelog_wait_published(cc_changelog_allocated());
-	for (uint32 i = 0; i < cc.store->npartitions; i++)
-		cc_store_lock(cc_store_partition(i), true);
-	if (cc_state_self() == old && self != old)
-	{
-		/* the ring may overflow here; its readers scan then */
-		(void) cc_state_set_self(id, incarnation);
-		for (uint32 i = 0; i < cc.store->npartitions; i++)
-			redot_partition(cc_store_partition(i), old, self);
-		/* what we said we had of the old origin was of this life */
-		pg_atomic_write_u64(&cc_state_array(pg_atomic_uint64, vv)[old],
-							cc.state->first_seq - 1);
-		done = true;
-	}
-	for (uint32 i = cc.store->npartitions; i > 0; i--)
-		cc_store_unlock(cc_store_partition(i - 1));
-	return done;
 }

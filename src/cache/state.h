@@ -215,6 +215,15 @@ cc_state_serves(void)
 		(phase == CC_CLOSED && pg_atomic_read_u32(&cc.state->was_ready) != 0);
 }
 
+/* Whether writes are stored at all (PROTOCOL.md, before). */
+static inline bool
+cc_state_takes_writes(void)
+{
+	CcPhase		phase = pg_atomic_read_u32(&cc.state->phase);
+
+	return phase == CC_JOINING || phase == CC_PENDING || phase == CC_READY;
+}
+
 static inline int
 cc_state_norigins(void)
 {

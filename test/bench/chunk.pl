@@ -16,7 +16,8 @@ my $top = "$FindBin::Bin/../..";
 my @sources = (
 	"$FindBin::Bin/chunk.c",
 	map { "$top/src/$_.c" }
-	  qw(cache/cache cache/store cache/floor cache/state cache/changelog
+	  qw(cache/cache cache/read cache/redot cache/durable cache/store
+	  cache/floor cache/state cache/changelog
 	  cache/evict cache/expire cache/counter base/codec base/hlc base/vv));
 
 sub build

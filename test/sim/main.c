@@ -77,8 +77,12 @@ static const Row table[] = {
 	{"busy_ends", NULL, 142, 1500}
 };
 
-/* A row is searched for this many times the runs that it leads to expect */
-#define PATIENCE		20
+/*
+ * A row is searched for this many times the runs that it leads to expect, and
+ * for so many at least
+ */
+#define PATIENCE		40
+#define LEAST_RUNS		2000
 
 /* What a process that runs seeds says of each. */
 typedef struct Report
@@ -370,7 +374,7 @@ run_table(int jobs, const char *only)
 	for (int i = 0; i < (int) lengthof(table); i++)
 	{
 		const Row  *row = &table[i];
-		uint64		limit = (uint64) Max(200, PATIENCE * row->runs / row->violations);
+		uint64		limit = (uint64) Max(LEAST_RUNS, PATIENCE * row->runs / row->violations);
 		Report		found;
 		uint64		done;
 

@@ -95,19 +95,38 @@ finish_stop(void *arg, uint64 life)
 	sim_node_restart_at(node, Max(node->restart_at, sim.now + SIM_MS(10)));
 }
 
-/* How slow the writer is this time */
-static SimTime
-writer_pause(SimNode *node)
+/* Somebody waits for the disk. */
+static bool
+writer_wanted(void)
 {
-	SimTime		pause = 0;
+	return pg_atomic_read_u64(&cc.state->sync_wanted) >
+		pg_atomic_read_u64(&cc.state->synced) ||
+		pg_atomic_read_u64(&cc.state->hlc_wanted) >
+		pg_atomic_read_u64(&cc.state->hlc_bound);
+}
 
-	if (sim.quiet)
+/*
+ * A lazy writer lets things come together, unless somebody waits.
+ */
+static SimTime
+next_work(void)
+{
+	if (sim.quiet || !sim.cfg.writer_lazy)
 		return 0;
-	if (sim.now < node->stall_until)
-		pause = node->stall_until - sim.now;
+	return sim.now + sim.cfg.writer_pause / 3 +
+		sim_draw_time(sim.cfg.writer_pause);
+}
+
+/* A stalled one does nothing for anybody. */
+static void
+stall_writer(SimNode *node)
+{
+	SimTime		stall = Max(node->stall_until - sim.now, 0);
+
 	if (sim_draw_unit() < sim.cfg.writer_stall)
-		pause += sim_draw_time(sim.cfg.writer_pause);
-	return pause;
+		stall += sim_draw_time(sim.cfg.writer_pause);
+	if (stall > 0 && !sim.quiet)
+		sim_sleep(stall);
 }
 
 static void
@@ -116,6 +135,8 @@ writer_main(void *arg)
 	SimNode    *node = arg;
 	CcSweep		sweep;
 	SimTime		next_sweep = 0;
+	SimTime		work = 0;		/* not before */
+	SimTime		due = 0;
 
 	memset(&sweep, 0, sizeof(sweep));
 	cc_state_set_phase(CC_LOADING);
@@ -127,12 +148,18 @@ writer_main(void *arg)
 
 	for (;;)
 	{
-		int64		left;
 		SimTime		wait;
 
 		if (node->stopping)
 			break;
-		left = cc_files_work(node->files, cc_monotonic_ms(), sim.cfg.sync);
+		if (sim.now >= work || writer_wanted() || sim.quiet)
+		{
+			int64		left = cc_files_work(node->files, cc_monotonic_ms(),
+											 sim.cfg.sync);
+
+			work = next_work();
+			due = sim.now + SIM_MS(Max(left, 0));
+		}
 		if (sim.now >= next_sweep || node->sweep_now)
 		{
 			node->sweep_now = false;
@@ -140,11 +167,10 @@ writer_main(void *arg)
 			next_sweep = sim.now + sim.cfg.sweep_pause / 3 +
 				sim_draw_time(sim.cfg.sweep_pause);
 		}
-		wait = Min(SIM_MS(Max(left, 0)), next_sweep - sim.now);
-		sim_wait(Max(wait, 100));
-		wait = writer_pause(node);
-		if (wait > 0)
-			sim_sleep(wait);
+		wait = Min(Max(due, work), next_sweep) - sim.now;
+		if (sim_wait(Max(wait, 100)) && sim.now < work)
+			sim_sleep(SIM_MS(5));
+		stall_writer(node);
 	}
 	cc_state_set_phase(CC_CLOSED);
 	cc_files_stop(node->files);

@@ -103,6 +103,7 @@ draw_config(void)
 	c->peer_timeout_ms = DRAW(800, 2000);
 	c->startup_timeout_ms = 1500;
 	c->batch_bytes = (Size) DRAW(1000, 4000, 16000);
+	c->writer_lazy = DRAW(0, 1);
 	c->writer_pause = SIM_MS(DRAW(200, 800, 3000));
 	c->sweep_pause = SIM_MS(DRAW(100, 300));
 	c->writer_stall = (double) DRAW(0, 5, 30) / 100;

@@ -186,6 +186,7 @@ typedef struct SimConfig
 	int64		peer_timeout_ms;
 	int64		startup_timeout_ms;
 	Size		batch_bytes;
+	bool		writer_lazy;
 	SimTime		writer_pause;	/* the writer's and the sweep's slowness */
 	SimTime		sweep_pause;
 	double		writer_stall;	/* probability of a long pause */

@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * read.c
+ *	  The reading half of cache.h: one entry, or a walk over a namespace.
+ *
+ * A deadline and a horizon are looked at by every read; what is over or was
+ * cleared is a miss, whether or not the sweep has been there.
+ *
+ * Locking: a partition's lock in shared mode, for one key or a short run of
+ * buckets.  A hit sets the visited byte and nothing else.
+ *
+ * May include: base/ and the headers of cache/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/cache.h"
+
+#include "cache/expire.h"
+
+/* Buckets that are read under one hold of a lock */
+#define BUCKETS_A_TIME		32
+
+/* Common part of the readers; stubs only when asked for. */
+static bool
+read_entry(uint16 ns, const char *key, uint16 keylen, bool stubs,
+		   CcEntry *e, CcBuf *buf)
+{
+	uint64		hash[2];
+	CcPartitionShared *p;
+	Size		need;
+	bool		found;
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+
+	cc_store_hash(ns, key, keylen, hash);
+	p = cc_store_partition_of(hash[0]);
+	for (;;)
+	{
+		CcHeaderShared *h;
+
+		need = 0;
+		found = false;
+		cc_store_lock(p, false);
+		h = cc_store_find(p, hash[0], ns, key, keylen);
+		if (h != NULL && (stubs || (cc_header_type(h) != CC_STUB &&
+									!cc_expire_cleared(ns, h->hlc) &&
+									!cc_expire_over(h->expires, now))))
+		{
+			found = cc_store_read(p, h, e, buf, &need);
+			if (found && !h->visited)
+				h->visited = 1;
+		}
+		cc_store_unlock(p);
+		if (need == 0)
+			return found;
+		cc_buf_reserve(buf, need);
+	}
+}
+
+bool
+cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
+{
+	if (!cc_state_serves())
+		return false;
+	return read_entry(ns, key, keylen, false, e, buf);
+}
+
+bool
+cc_cache_peek(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
+{
+	return read_entry(ns, key, keylen, true, e, buf);
+}
+
+bool
+cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
+{
+	uint64		hash[2];
+	CcPartitionShared *p;
+	CcHeaderShared *h;
+	bool		found;
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+
+	if (!cc_state_serves())
+		return false;
+	cc_store_hash(ns, key, keylen, hash);
+	p = cc_store_partition_of(hash[0]);
+	cc_store_lock(p, false);
+	h = cc_store_find(p, hash[0], ns, key, keylen);
+	found = h != NULL && cc_header_type(h) != CC_STUB &&
+		!cc_expire_cleared(ns, h->hlc) && !cc_expire_over(h->expires, now);
+	if (found)
+	{
+		*expires = h->expires;
+		if (!h->visited)
+			h->visited = 1;
+	}
+	cc_store_unlock(p);
+	return found;
+}
+
+/* Whether a listing shows the entry. */
+static bool
+listed(CcHeaderShared *h, uint16 ns, int64 now)
+{
+	return h->ns == ns && cc_header_type(h) != CC_STUB &&
+		!cc_expire_cleared(ns, h->hlc) && !cc_expire_over(h->expires, now);
+}
+
+/*
+ * Copies the listed entries of a run of buckets to buf; stops before a bucket
+ * that does not fit.  Returns the bucket to go on with.
+ */
+static uint32
+scan_run(CcPartitionShared *p, uint32 b, uint16 ns, CcBuf *entries, CcBuf *data,
+		 Size *need)
+{
+	uint32		end;
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+
+	*need = 0;
+	cc_store_lock(p, false);
+	end = Min(b + BUCKETS_A_TIME, p->nbuckets);
+	for (; b < end; b++)
+	{
+		Size		n = entries->len;
+		Size		d = data->len;
+		CcHeaderShared *h;
+
+		for (h = cc_store_first(p, b); h != NULL; h = cc_store_next(p, h))
+		{
+			CcEntry		e;
+			Size		missing = 0;
+
+			if (!listed(h, ns, now))
+				continue;
+			if (cc_buf_room(entries) < sizeof(e) ||
+				!cc_store_read(p, h, &e, data, &missing))
+			{
+				/* this bucket again, with more room if it is the first */
+				entries->len = n;
+				data->len = d;
+				*need = n == 0 ? Max(missing, sizeof(e)) : 0;
+				goto done;
+			}
+			cc_buf_put(entries, &e, sizeof(e));
+		}
+	}
+done:
+	cc_store_unlock(p);
+	return b;
+}
+
+void
+cc_cache_scan(uint16 ns, CcScan *scan, CcEntryFn fn, void *arg)
+{
+	CcBuf	   *entries = &scan->entries;
+	CcBuf	   *data = &scan->data;
+
+	if (!cc_state_serves())
+		return;
+	entries->len = data->len = 0;
+	cc_buf_reserve(entries, 4 * BUCKETS_A_TIME * sizeof(CcEntry));
+	cc_buf_reserve(data, 65536);
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+	{
+		CcPartitionShared *p = cc_store_partition(i);
+		uint32		b = 0;
+
+		while (b < p->nbuckets)
+		{
+			Size		need;
+
+			entries->len = data->len = 0;
+			b = scan_run(p, b, ns, entries, data, &need);
+			if (need > 0)
+			{
+				cc_buf_reserve(entries, entries->cap + sizeof(CcEntry));
+				cc_buf_reserve(data, data->cap + need);
+				continue;
+			}
+			for (Size off = 0; off < entries->len; off += sizeof(CcEntry))
+				fn((CcEntry *) (entries->data + off), arg);
+		}
+	}
+}
+
+uint64
+cc_cache_count(uint16 ns)
+{
+	uint64		count = 0;
+
+	if (!cc_state_serves())
+		return 0;
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+	{
+		CcPartitionShared *p = cc_store_partition(i);
+		uint32		b = 0;
+
+		while (b < p->nbuckets)
+		{
+			int64		now = cc_hlc_now_ms(&cc.state->hlc);
+			uint32		end = Min(b + 16 * BUCKETS_A_TIME, p->nbuckets);
+
+			cc_check_interrupts();
+			cc_store_lock(p, false);
+			for (; b < end; b++)
+			{
+				for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
+					 h = cc_store_next(p, h))
+					count += listed(h, ns, now);
+			}
+			cc_store_unlock(p);
+		}
+	}
+	return count;
+}
