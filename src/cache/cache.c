@@ -318,20 +318,23 @@ decide_take(Work *w)
 {
 	const CcEntry *e = w->c->entry;
 	bool		system = w->c->ns == CC_NS_SYSTEM;
+	bool		retired;
 	int			cmp;
 
 	w->o->result = CC_UNCHANGED;
 	cc_hlc_observe(&cc.state->hlc, e->at);
 	if (!system && cc_expire_cleared(w->c->ns, e->hlc))
 		return LEAVE;
-	if (cc_state_vv(e->origin) >= e->seq)
+	retired = cc_state_vv(e->origin) == CC_VV_INF;
+	if (!retired && cc_state_vv(e->origin) >= e->seq)
 		return LEAVE;
 	cmp = w->there ? compare_current(w) : -1;
 	if (cmp > 0)
 		return LEAVE;
 	if (cmp == 0)
 	{
-		if (same_dot(w->cur, e) || cc_state_vv(w->cur->origin) >= w->cur->seq)
+		if (retired || same_dot(w->cur, e) ||
+			cc_state_vv(w->cur->origin) >= w->cur->seq)
 			return LEAVE;
 		/* the same write under a name that its sender knows */
 		if (!copy_current(w, 0))
@@ -342,6 +345,14 @@ decide_take(Work *w)
 		return STORE;
 	}
 	use_given(w);
+
+	/*
+	 * It was under way when its origin was retired, and nobody's VV tells any
+	 * more whether we have seen it.  The order of versions and the floor do;
+	 * where they don't object it gets a dot of ours, as what we held beyond VV
+	 * did (PROTOCOL.md, retire).
+	 */
+	w->new_dot = retired;
 	if (system && !system_fits(w))
 	{
 		w->o->result = CC_TOO_LARGE;
