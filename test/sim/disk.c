@@ -133,6 +133,8 @@ cc_file_write(CcFile *f, const void *data, Size len)
 	bool		full;
 
 	enter_system("cc_file_write");
+	if (sim.fiber != NULL && sim_draw() % 4 == 0)
+		sim_sleep(sim_draw_time(sim.cfg.disk_latency));
 	Assert(f->writes);
 	full = sim.now < node->full_until;
 	if (full)

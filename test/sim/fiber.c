@@ -643,7 +643,7 @@ cc_wait_journal(void)
 		sim_raise();
 	f->waits_journal = true;
 	f->woken = false;
-	sim_wait(SIM_MS(10));
+	sim_wait(SIM_MS(40));
 	f->waits_journal = false;
 	f->woken = true;			/* or what else it was woken for is lost */
 }

@@ -105,12 +105,12 @@ draw_config(void)
 	c->batch_bytes = (Size) DRAW(1000, 4000, 16000);
 	c->writer_lazy = DRAW(0, 1);
 	c->writer_pause = SIM_MS(DRAW(200, 800, 3000));
-	c->sweep_pause = SIM_MS(DRAW(100, 300));
+	c->sweep_pause = SIM_MS(DRAW(150, 400));
 	c->writer_stall = (double) DRAW(0, 5, 30) / 100;
 	/* seldom and long, or often and short: about 0.1 ms at each place */
 	c->yield_max = DRAW(0, 200, 5000, 50000);
 	c->yield_odds = c->yield_max == 0 ? 0 :
-		(uint32) Min(30000, 65536 * INT64CONST(200) / c->yield_max);
+		(uint32) Min(6000, 65536 * INT64CONST(200) / c->yield_max);
 	c->errors = (double) DRAW(0, 0, 1) / 500;
 	c->groups = 1;
 	if (sim_unit(SIM_U_CONFIG, 2, 0, 0) < 0.25)
