@@ -60,14 +60,19 @@ void
 cc_vv_copy(CcVV *to, const CcVV *from)
 {
 	cc_vv_clear(to);
-	cc_vv_join(to, from);
+	if (from->n == 0)
+		return;
+	cc_vv_set(to, from->n - 1, 0);
+	memcpy(to->seq, from->seq, from->n * sizeof(uint64));
 }
 
 void
 cc_vv_join(CcVV *to, const CcVV *from)
 {
-	for (int i = from->n - 1; i >= 0; i--)
-		cc_vv_raise(to, i, from->seq[i]);
+	if (from->n > to->n)
+		cc_vv_set(to, from->n - 1, 0);
+	for (int i = 0; i < from->n; i++)
+		to->seq[i] = Max(to->seq[i], from->seq[i]);
 }
 
 bool

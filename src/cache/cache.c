@@ -538,7 +538,10 @@ commit(Work *w)
 	}
 	cc_store_replace(w->p, w->cur, e);
 	if (w->c->op == CC_OP_STUB)
+	{
 		cc.floor->slice[cc_floor_slice(w->hash)].losses++;
+		w->p->stripped = pos;
+	}
 	if (e->ns == CC_NS_SYSTEM)
 		apply_horizon(e);
 	if (log)

@@ -21,10 +21,18 @@ stable(CcHeaderShared *h)
 	return cc_state_stable(h->origin, h->seq);
 }
 
-static bool
-journalled(CcHeaderShared *h)
+bool
+cc_evict_settled(CcPartitionShared *p)
 {
-	return cc_state_vvj(h->origin) >= h->seq;
+	return !cc.state->persist ||
+		pg_atomic_read_u64(&cc.state->synced) > p->stripped;
+}
+
+/* Whether the files know the stub. */
+static bool
+journalled(CcPartitionShared *p, CcHeaderShared *h)
+{
+	return cc_state_vvj(h->origin) >= h->seq && cc_evict_settled(p);
 }
 
 /* Chunks that stubs may hold (PROTOCOL.md, bound). */
@@ -67,7 +75,7 @@ oldest_stub(CcPartitionShared *p, CcHeaderShared *keep, bool anything)
 	{
 		CcHeaderShared *h = cc_store_header(p, c);
 
-		if (h != keep && (anything || journalled(h)))
+		if (h != keep && (anything || journalled(p, h)))
 			return h;
 		c = h->prev;
 	}

@@ -42,6 +42,14 @@ extern bool cc_evict_make_room(CcPartitionShared *p, uint32 need,
  */
 extern void cc_evict_forget(CcPartitionShared *p, CcHeaderShared *h);
 
+/*
+ * Whether stubs of the partition may go as far as the files are concerned.
+ * What a digest took away keeps its dot, which VVj has long covered; so VVj
+ * does not tell whether the files know that the value is gone, and after a
+ * crash it would be back under a VV that covers its end.
+ */
+extern bool cc_evict_settled(CcPartitionShared *p);
+
 /* Forgets the oldest stubs that are past the bound, but none beyond VVj. */
 extern void cc_evict_bound(CcPartitionShared *p);
 

@@ -82,7 +82,7 @@ visit(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
 			cc_store_make_stub(p, h);
 		return true;
 	}
-	if (stub && cc_state_stable(h->origin, h->seq))
+	if (stub && cc_state_stable(h->origin, h->seq) && cc_evict_settled(p))
 	{
 		cc_evict_forget(p, h);
 		return true;

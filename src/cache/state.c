@@ -241,8 +241,10 @@ copy_vector(CcVV *to, uint64 (*get) (int))
 	int			n = cc_state_norigins();
 
 	cc_vv_clear(to);
-	for (int i = n - 1; i >= 0; i--)
-		cc_vv_raise(to, i, get(i));
+	if (n > 0)
+		cc_vv_set(to, n - 1, 0);
+	for (int i = 0; i < n; i++)
+		to->seq[i] = get(i);
 }
 
 void

@@ -129,6 +129,9 @@ typedef struct CcPartitionShared
 	uint64		forgotten;		/* unstable stubs, by the bound */
 	uint64		resets;
 
+	uint64		stripped;		/* position at which a digest last took a value
+								 * away here; see cc_evict_settled */
+
 	uint32		sweep_bucket;	/* where the sweep goes on */
 
 	Size		buckets;		/* offset from the partition, uint32[] */

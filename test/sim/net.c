@@ -330,7 +330,7 @@ sim_net_send(SimConn *c, const char *data, Size len)
 	sim.stats.messages++;
 	if (c->dead)
 		return;
-	if (getenv("SIM_MESSAGES") != NULL)
+	if (sim.tracing && getenv("SIM_MESSAGES") != NULL)
 		sim_trace("sends to %s#" UINT64_FORMAT " %c flags %02x, %zu bytes",
 				  c->to->name, c->no, data[6], (uint8) data[7], (size_t) len);
 	m = new_msg(data, len);

@@ -178,7 +178,7 @@ cc_alloc(Size size)
 		b = take_arena(sizeof(Block) + class_size(class));
 	b->class = class;
 	/* nobody may rely on what is in it */
-	memset(b + 1, 0x7f, Min(size, 256));
+	memset(b + 1, 0x7f, Min(size, 64));
 	return b + 1;
 }
 
@@ -196,7 +196,7 @@ cc_free(void *p)
 		return;
 	}
 	Assert(b->class < NCLASSES);
-	memset(p, 0x6f, Min(class_size(b->class), 256));
+	memset(p, 0x6f, 64);
 	b->next = free_blocks[b->class];
 	free_blocks[b->class] = b;
 	b->class = NCLASSES;		/* freed twice is found */
@@ -256,12 +256,10 @@ cc_random_below(uint32 n)
 /* ---- log ---- */
 
 void
-sim_trace(const char *fmt, ...)
+sim_print_trace(const char *fmt, ...)
 {
 	va_list		args;
 
-	if (!sim.tracing)
-		return;
 	printf("%10.1f %-3s ", sim.now / 1000.0,
 		   sim.here != NULL ? sim.here->name : "");
 	va_start(args, fmt);

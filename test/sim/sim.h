@@ -317,7 +317,10 @@ extern void sim_enter(SimNode *node);
 /* ---- port.c ---- */
 extern void *sim_memory(Size size); /* of the run; zeroed, never freed */
 extern void sim_memory_reset(void);
-extern void sim_trace(const char *fmt, ...) pg_attribute_printf(1, 2);
+extern void sim_print_trace(const char *fmt, ...) pg_attribute_printf(1, 2);
+
+#define sim_trace(...) \
+	(sim.tracing ? sim_print_trace(__VA_ARGS__) : (void) 0)
 extern void sim_violate(const char *kind, const char *fmt, ...)
 			pg_attribute_printf(2, 3) pg_attribute_noreturn();
 extern void sim_leave_fiber(void) pg_attribute_noreturn();
