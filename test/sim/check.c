@@ -369,6 +369,21 @@ forget_untaken(SimNode *node)
 	}
 }
 
+/*
+ * After a crash the clock begins at what was reserved.  What was seen expired
+ * by a later time, while a slow disk kept the reservation behind, may come
+ * alive once more.
+ */
+static void
+forget_over(SimNode *node)
+{
+	for (int key = 0; key < sim.nkeys; key++)
+	{
+		if (node->over_at[key] > cc_hlc_to_ms(node->reserved))
+			memset(&node->over[key], 0, sizeof(SimVersion));
+	}
+}
+
 static void
 check_durable(SimNode *node, int key)
 {
@@ -440,6 +455,7 @@ sim_check_loaded(SimNode *node)
 			check_durable(node, key);
 	}
 	forget_untaken(node);
+	forget_over(node);
 	node->loading = false;
 	node->disk_hurt = node->lost_power = false;
 	sim_trace("has loaded its files, boot " UINT64_FORMAT " incarnation "
@@ -472,7 +488,10 @@ sim_check_read_end(SimNode *node, const SimRead *r, const CcEntry *e)
 		h = find_stored(sim_key_hash(key));
 		if (h != NULL && cc_header_type(h) != CC_STUB && h->expires != 0 &&
 			h->expires <= r->now_ms && cc_state_phase() == CC_READY)
+		{
 			version_of(node, h, &node->over[key]);
+			node->over_at[key] = h->expires;
+		}
 		return;
 	}
 	sim_oracle_version(node, e, &v);

@@ -196,13 +196,11 @@ sim_client_forget_stray(SimNode *node, const CcMemberShared *m)
 }
 
 static void
-client_main(void *arg)
+operate(void *arg)
 {
 	const SimAction *a = arg;
 	SimNode    *node = &sim.node[a->node];
 
-	if (!ready())
-		return;
 	switch (a->kind)
 	{
 		case SIM_READ:
@@ -221,6 +219,19 @@ client_main(void *arg)
 		default:
 			change(node, a);
 	}
+}
+
+static void
+client_main(void *arg)
+{
+	const SimAction *a = arg;
+	SimNode    *node = &sim.node[a->node];
+
+	if (!ready() || node->nclients >= sim.cfg.clients)
+		return;
+	node->nclients++;
+	(void) sim_try(operate, arg);
+	node->nclients--;
 }
 
 void

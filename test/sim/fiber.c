@@ -621,7 +621,7 @@ sim_may_raise(void)
 	SimFiber   *f = sim.fiber;
 
 	return f != NULL && !sim.quiet && f->nheld == 0 &&
-		(f->catcher != NULL || f->what[0] == 'c');
+		f->catcher != NULL;
 }
 
 void

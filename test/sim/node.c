@@ -452,6 +452,7 @@ sim_node_start(SimNode *node)
 	node->up = true;
 	node->stopping = false;
 	node->sweep_now = false;
+	node->nclients = 0;
 	sim.stats.starts++;
 	memset(node->peer, 0, sizeof(node->peer));
 	make_memory(node);
@@ -483,6 +484,7 @@ sim_node_crash(SimNode *node, bool power)
 	/* PROTOCOL.md, bound: then its files are not loaded */
 	if (pg_atomic_read_u32(&cc.state->file_marked) != 0)
 		node->disk_hurt = true;
+	node->reserved = pg_atomic_read_u64(&cc.state->hlc_bound);
 	sim_disk_crash(node, power);
 }
 

@@ -70,7 +70,11 @@ draw_config(void)
 	c->keys = (int) DRAW(2, 3, 4, 5, 6);
 	c->value_max = 200;
 	c->partitions = (uint32) DRAW(1, 2, 4);
+	/* more than twice the processes that write at once */
 	c->ring = (uint32) DRAW(32, 64, 1024);
+	if (c->ring == 32 && c->nodes > 3)
+		c->ring = 64;
+	c->clients = c->ring == 32 ? 5 : 12;
 	c->floor_generations = (uint32) DRAW(1, 1, 2, 4);
 	c->floor_bits = (uint32) DRAW(64, 64, 256, 1024);
 

@@ -141,6 +141,7 @@ struct SimNode
 	SimPeer		peer[SIM_MAX_NODES];
 	uint64		nrandom;		/* cc_random's calls */
 	int64		began;			/* monotonic ms */
+	int			nclients;		/* operations under way */
 
 	/* disk.c */
 	SimFile    *disk;
@@ -159,6 +160,8 @@ struct SimNode
 	SimVersion	kept_ghost[SIM_MAX_KEYS];	/* of kept_id */
 	SimVersion	loaded[SIM_MAX_KEYS];	/* what its files held */
 	SimVersion	over[SIM_MAX_KEYS];	/* what it has seen expired */
+	int64		over_at[SIM_MAX_KEYS];	/* the deadline of that */
+	uint64		reserved;		/* HLC on disk when it went down */
 	SimVersion	journaled[SIM_MAX_KEYS];	/* what it said is written ... */
 	SimVersion	synced[SIM_MAX_KEYS];	/* ... and fsynced */
 };
@@ -172,6 +175,7 @@ typedef struct SimConfig
 	uint32		partitions;
 	Size		store_bytes;
 	uint32		ring;
+	int			clients;		/* at once on a node; others are turned away */
 	uint32		floor_generations;
 	uint32		floor_bits;
 	SimTime		end;			/* of the actions */
