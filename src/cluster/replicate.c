@@ -408,37 +408,6 @@ window_open(CcSender *s)
 		(s->nout == 0 || s->in_flight < window);
 }
 
-/*
- * PROTOCOL.md, horizon first: adds the horizons that the peer has not seen,
- * and then the raise.
- */
-void
-cc_sender_put_raise(CcSender *s, const CcVV *raise)
-{
-	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
-
-	for (uint32 ns = 0; ns < n && cc_rule(horizon_first); ns++)
-	{
-		char		key[CC_SYSTEM_KEY_MAX];
-		uint16		keylen;
-		CcEntry		e;
-		CcBuf		buf;
-
-		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0)
-			continue;
-		cc_buf_init(&buf);
-		keylen = cc_cache_horizon_key((uint16) ns, key);
-		if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, &buf) &&
-			cc_vv_get(&s->hs, e.origin) < e.seq)
-		{
-			cc_encode_entry(&s->out, &e);
-			s->entries_sent++;
-		}
-		cc_buf_free(&buf);
-	}
-	cc_encode_vv(&s->out, 'R', raise);
-}
-
 /* Whether the entry, as it is now, goes out at position pos of the pass. */
 static bool
 goes_out(CcSender *s, const CcHeaderShared *h, const CcChangeRef *ref)
@@ -548,7 +517,7 @@ end_pass(CcSender *s)
 		s->pos = s->end;
 	}
 	if (s->tmp.n > 0)
-		cc_sender_put_raise(s, &s->tmp);
+		cc_scan_put_raise(s, &s->tmp);
 	s->sent_seq = Max(s->sent_seq, s->last_own);
 	s->phase = CC_SEND_IDLE;
 }
@@ -568,7 +537,7 @@ pass_batch(CcSender *s, uint64 *entries)
 		{
 			cc_vv_clear(&s->tmp);
 			cc_vv_set(&s->tmp, cc_state_self(), s->last_own);
-			cc_sender_put_raise(s, &s->tmp);
+			cc_scan_put_raise(s, &s->tmp);
 		}
 		return true;
 	}

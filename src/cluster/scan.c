@@ -2,7 +2,7 @@
  *
  * scan.c
  *	  Walks of the store for a peer: scans and full comparisons (PROTOCOL.md
- *	  section 3).
+ *	  section 3); and the raise that ends them, as it ends a pass.
  *
  * The unit is a run of buckets, which is a range of hashes within one slice;
  * its entries and its digest are read under one hold of the partition's lock
@@ -264,6 +264,37 @@ put_walk(CcSender *s, uint64 *entries, bool *v_said)
 	}
 }
 
+/*
+ * PROTOCOL.md, horizon first: adds the horizons that the peer has not seen,
+ * and then the raise.
+ */
+void
+cc_scan_put_raise(CcSender *s, const CcVV *raise)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (uint32 ns = 0; ns < n && cc_rule(horizon_first); ns++)
+	{
+		char		key[CC_SYSTEM_KEY_MAX];
+		uint16		keylen;
+		CcEntry		e;
+		CcBuf		buf;
+
+		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0)
+			continue;
+		cc_buf_init(&buf);
+		keylen = cc_cache_horizon_key((uint16) ns, key);
+		if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, &buf) &&
+			cc_vv_get(&s->hs, e.origin) < e.seq)
+		{
+			cc_encode_entry(&s->out, &e);
+			s->entries_sent++;
+		}
+		cc_buf_free(&buf);
+	}
+	cc_encode_vv(&s->out, 'R', raise);
+}
+
 /* The last batch of a scan or comparison: G, raise V. */
 static void
 put_end(CcSender *s, bool full)
@@ -275,7 +306,7 @@ put_end(CcSender *s, bool full)
 	}
 	if (!cc_rule(scan_start))
 		cc_state_copy_vv(&s->v);
-	cc_sender_put_raise(s, &s->v);
+	cc_scan_put_raise(s, &s->v);
 
 	/* it will have seen V when it acknowledges */
 	cc_vv_join(&s->hs, &s->v);

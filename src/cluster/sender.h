@@ -94,12 +94,12 @@ struct CcSender
 	CcVV		tmp;
 };
 
-/* Adds horizons that the peer has not seen, and the raise. */
-extern void cc_sender_put_raise(CcSender *s, const CcVV *raise);
-
 /*
  * scan.c
  */
+
+/* Adds horizons that the peer has not seen, and the raise. */
+extern void cc_scan_put_raise(CcSender *s, const CcVV *raise);
 
 /* PROTOCOL.md, forgotten first: whether the peer has seen all that is gone. */
 extern bool cc_scan_covers_g(CcSender *s);
