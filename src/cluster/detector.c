@@ -195,7 +195,8 @@ cc_detector_phase(int64 now, int64 began, int64 startup_timeout,
 		return;
 
 	ready = caught_up(&peers, &reachable);
-	if (!ready && peers == 0 && !have_seeds)
+	if (!ready && ((peers == 0 && !have_seeds) ||
+				   pg_atomic_read_u32(&cc.members->removed) != 0))
 		ready = true;			/* alone, and by intention */
 	if (!ready && now - began >= startup_timeout)
 	{

@@ -40,8 +40,8 @@ extern bool cc_detector_reachable(int slot);
 extern bool cc_detector_is_up(const CcMemberShared *m);
 
 /*
- * Moves the phase on, JOINING, PENDING, READY: ready without seeds and other
- * members at once; when our VV covers what some reachable peer had at its
+ * Moves the phase on, JOINING, PENDING, READY: ready at once without seeds and
+ * other members, or when we were removed; when our VV covers what some reachable peer had at its
  * hello; or when startup_timeout has passed since began.  To be called
  * after cc_membership_maintain, by the replicator.
  */
