@@ -132,14 +132,18 @@ cc_receive_hello(CcReceiver *r, int64 now, const void *data, Size len)
 	return status;
 }
 
-/* Whether the session is the newest of its peer and nothing of it was refused. */
+/*
+ * Whether the session is the newest of its peer and nothing of it was refused.
+ * A later boot counts from whomever we heard of it: what the older one had
+ * under way must not come in after others have judged what became of it.
+ */
 static bool
 session_holds(const CcReceiver *r)
 {
 	const CcMemberShared *m = &cc.members->member[r->slot];
 
-	return !m->removed && m->session_boot == r->boot &&
-		m->session == r->session &&
+	return !m->removed && m->boot <= r->boot &&
+		m->session_boot == r->boot && m->session == r->session &&
 		!(m->session_refused && cc_rule(session_rest));
 }
 
