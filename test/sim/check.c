@@ -332,7 +332,8 @@ check_loaded_dot(SimNode *node, SimVersion *before, int origin, SimDot *d,
 		return;
 	if (retired && (d->taken & (1u << node->no)) == 0)
 		return;
-	if (sim_version_cmp(&before[d->key], &d->version) < 0)
+	/* what an old copy of the disk held it had taken once */
+	if (sim_version_cmp(&before[d->key], &d->version) < 0 && !node->rolled_back)
 		sim_violate("I1-load", "%s starts with VV at %s but had never taken it",
 					node->name, sim_dot_text(origin, d->seq));
 	raise_version(&node->ghost[d->key], &d->version);
@@ -457,7 +458,7 @@ sim_check_loaded(SimNode *node)
 	forget_untaken(node);
 	forget_over(node);
 	node->loading = false;
-	node->disk_hurt = node->lost_power = false;
+	node->disk_hurt = node->lost_power = node->rolled_back = false;
 	sim_trace("has loaded its files, boot " UINT64_FORMAT " incarnation "
 			  UINT64_FORMAT "%s", cc.state->boot, cc.state->incarnation,
 			  cc.state->unclean ? " (unclean)" : "");

@@ -382,7 +382,7 @@ sim_disk_roll_back(SimNode *node, bool copied)
 	if (node->nold == 0)
 		return false;
 	node->disk = copy_disk(node->old_disk[0]);
-	node->disk_hurt = true;
+	node->disk_hurt = node->rolled_back = true;
 	if (copied)
 	{
 		for (SimFile *f = node->disk; f != NULL; f = f->next)

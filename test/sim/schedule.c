@@ -457,8 +457,11 @@ watch(void *arg, uint64 n)
 	sim_check_stuck();
 	for (int i = 0; i < SIM_MAX_NODES && sim.rolls_back; i++)
 	{
-		if (sim.node[i].exists && sim.node[i].up)
-			sim_disk_remember(&sim.node[i]);
+		SimNode    *node = &sim.node[i];
+
+		/* a copy of a clean stop is another matter: two lives with one mark */
+		if (node->exists && node->up && !node->loading && !node->stopping)
+			sim_disk_remember(node);
 	}
 	sim_at(sim.now + SIM_MS(1000), watch, NULL, 0);
 }
@@ -562,7 +565,8 @@ begin_end(void)
 		}
 		else
 			same = false;
-		if (!node->up)
+		/* an old copy of a disk waits for its numbers to be new; see act */
+		if (!node->up && !node->rolled_back)
 			sim_node_start(node);
 	}
 	if (sim.cfg.groups == 2)

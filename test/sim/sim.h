@@ -124,6 +124,7 @@ struct SimNode
 	bool		sweep_now;
 	bool		was_clean;		/* of the last stop */
 	bool		lost_power;		/* and it lost what was not synced */
+	bool		rolled_back;	/* its disk is an old copy */
 	bool		disk_hurt;		/* a fault that may cost what was journalled */
 	int			life;			/* counts its starts */
 	int64		offset_ms;		/* of its clock */
