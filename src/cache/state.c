@@ -94,9 +94,14 @@ cc_state_init(void *mem, uint32 origin_cap)
 void
 cc_state_set_phase(CcPhase phase)
 {
+	uint32		old = pg_atomic_read_u32(&cc.state->phase);
+
 	if (phase == CC_READY)
 		pg_atomic_write_u32(&cc.state->was_ready, 1);
-	pg_atomic_write_u32(&cc.state->phase, phase);
+	/* another process may close the cache while we decide */
+	while (old != CC_CLOSED &&
+		   !pg_atomic_compare_exchange_u32(&cc.state->phase, &old, phase))
+		;
 }
 
 /* Slot of the table of origins where this one stands or would stand. */

@@ -249,6 +249,7 @@ cc_state_stable(int origin, uint64 seq)
 	return pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64, stable)[origin]) >= seq;
 }
 
+/* CC_CLOSED is for good, until shared memory is made anew. */
 extern void cc_state_set_phase(CcPhase phase);
 
 /*

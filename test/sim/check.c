@@ -575,6 +575,7 @@ vv_missing(SimNode *node, SimNode *first, uint64 *vv)
 	return NULL;
 }
 
+/* A stub that should be gone, or an orphan that should have a new dot. */
 static const char *
 stub_left(SimNode *node)
 {
@@ -589,6 +590,15 @@ stub_left(SimNode *node)
 			for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
 				 h = cc_store_next(p, h))
 			{
+				if (h->seq > cc_state_vv(h->origin))
+				{
+					snprintf(text, sizeof(text),
+							 "VV of %s does not cover its own %s %s", node->name,
+							 sim_key_text(sim_oracle_key(h->hash, h->ns, NULL, 0)),
+							 sim_dot_text(sim_oracle_origin(node, h->origin),
+										  h->seq));
+					return text;
+				}
 				if (h->ns == CC_NS_SYSTEM || cc_header_type(h) != CC_STUB)
 					continue;
 				snprintf(text, sizeof(text),
