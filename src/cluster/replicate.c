@@ -384,11 +384,21 @@ cc_sender_reply(CcSender *s, int64 now, const void *data, Size len)
 	return status;
 }
 
+/*
+ * We were removed: what we write from now on, above all the horizons by which
+ * we drop our cache, concerns nobody else.
+ */
+static bool
+cast_out(void)
+{
+	return pg_atomic_read_u32(&cc.members->removed) != 0;
+}
+
 bool
 cc_sender_timed_out(CcSender *s, int64 now)
 {
 	/* we became somebody else: what was agreed does not hold */
-	if (s->boot != 0 && s->boot != cc.state->boot)
+	if ((s->boot != 0 && s->boot != cc.state->boot) || cast_out())
 		return true;
 	return s->nout > 0 && now - s->waiting_since > s->opt.peer_timeout_ms;
 }
@@ -635,7 +645,7 @@ cc_sender_next(CcSender *s, int64 now, const char **data, Size *len)
 	uint64		entries = 0;
 	bool		send = false;
 
-	if (s->phase == CC_SEND_HELLO || s->nout >= CC_MAX_IN_FLIGHT)
+	if (s->phase == CC_SEND_HELLO || s->nout >= CC_MAX_IN_FLIGHT || cast_out())
 		return false;
 	if (s->boot != cc.state->boot)
 		return false;
@@ -657,7 +667,8 @@ cc_sender_next(CcSender *s, int64 now, const char **data, Size *len)
 		if (s->more && !send)
 			break;
 	}
-	if (!send)
+	/* looked at again: the flag was there before anything that we then wrote */
+	if (!send || cast_out())
 		return false;
 	count_out(s, now, entries);
 	if (s->phase != s->published_phase)
