@@ -132,7 +132,7 @@ sub victim
 	foreach my $pid (split ' ',
 		slurp_file("/proc/$postmaster/task/$postmaster/children"))
 	{
-		return $pid if slurp_file("/proc/$pid/cmdline") =~ /cachecluster $who/;
+		return $pid if CacheCluster::Cluster::command_line($pid) =~ /cachecluster $who/;
 	}
 	return;
 }

@@ -66,7 +66,7 @@ sub writer_pid
 		slurp_file("/proc/$postmaster/task/$postmaster/children"))
 	{
 		return $pid
-		  if slurp_file("/proc/$pid/cmdline") =~ /cachecluster writer/;
+		  if CacheCluster::Cluster::command_line($pid) =~ /cachecluster writer/;
 	}
 	return 0;
 }

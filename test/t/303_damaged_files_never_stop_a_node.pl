@@ -138,7 +138,7 @@ sub limit_writer
 		slurp_file("/proc/$postmaster/task/$postmaster/children"))
 	{
 		next
-		  unless slurp_file("/proc/$pid/cmdline") =~ /cachecluster writer/;
+		  unless CacheCluster::Cluster::command_line($pid) =~ /cachecluster writer/;
 		return system('prlimit', '--pid', $pid, "--fsize=$limit:") == 0;
 	}
 	return 0;

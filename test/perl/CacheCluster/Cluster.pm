@@ -232,6 +232,16 @@ sub kill9
 	return;
 }
 
+# What a process is called, or '' when it has just gone.
+sub command_line
+{
+	my ($pid) = @_;
+	open my $file, '<', "/proc/$pid/cmdline" or return '';
+	my $line = <$file>;
+	close $file;
+	return $line // '';
+}
+
 sub is_dead
 {
 	my ($pid) = @_;
