@@ -226,6 +226,38 @@ cc_realloc(void *p, Size size)
 
 /* ---- chance ---- */
 
+uint64
+sim_mix(uint64 x)
+{
+	x ^= x >> 30;
+	x *= UINT64CONST(0xbf58476d1ce4e5b9);
+	x ^= x >> 27;
+	x *= UINT64CONST(0x94d049bb133111eb);
+	return x ^ (x >> 31);
+}
+
+uint64
+sim_hash(SimPurpose purpose, uint64 a, uint64 b, uint64 c)
+{
+	uint64		h = sim_mix(sim.seed * UINT64CONST(0x9E3779B97F4A7C15) + purpose);
+
+	h = sim_mix(h + a * UINT64CONST(0x9E3779B97F4A7C15));
+	h = sim_mix(h + b * UINT64CONST(0xD1B54A32D192ED03));
+	return sim_mix(h + c * UINT64CONST(0x8CB92BA72F3D8DD7));
+}
+
+double
+sim_unit(SimPurpose purpose, uint64 a, uint64 b, uint64 c)
+{
+	return (sim_hash(purpose, a, b, c) >> 11) * (1.0 / (UINT64CONST(1) << 53));
+}
+
+uint32
+sim_below(uint32 n, SimPurpose purpose, uint64 a, uint64 b, uint64 c)
+{
+	return sim_hash(purpose, a, b, c) % n;
+}
+
 void
 cc_random(void *buf, Size len)
 {

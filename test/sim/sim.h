@@ -6,7 +6,8 @@
  *
  *	main.c		arguments, many seeds, the table of rules
  *	shrink.c	the shortest schedule that still fails
- *	schedule.c	what a seed draws: sizes, faults, actions; a run's course
+ *	run.c		a run's course
+ *	schedule.c	what a seed draws: sizes, faults, actions
  *	node.c		a node's life: start, workers, crash, clean stop
  *	client.c	what users do: puts, reads, deletes, ...
  *	net.c		connections, their delays and deaths
@@ -14,7 +15,8 @@
  *	fiber.c		fibers, time, locks
  *	port.c		the rest of base/port.h: clock, memory, log, chance
  *	oracle.c	all writes that ever were
- *	check.c		the invariant and the promises
+ *	check.c		the invariant and the promises; check_start.c after a load,
+ *				check_end.c in the end
  *
  * Everything random is a hash of the seed, a purpose and counters, so that a
  * run is repeated exactly, and taking one action out of its schedule changes
@@ -38,6 +40,9 @@ typedef int64 SimTime;			/* virtual microseconds since the run began */
 
 #define SIM_MS(ms)			((SimTime) (ms) * 1000)
 #define SIM_NEVER			PG_INT64_MAX
+
+/* Until then the nodes have time to meet */
+#define SIM_FIRST_ACTION	SIM_MS(1200)
 
 #define SIM_MAX_NODES		8
 #define SIM_MAX_KEYS		96		/* data and system keys of a run */
@@ -273,6 +278,7 @@ typedef enum SimPurpose
 	SIM_U_END, SIM_U_OFFSET, SIM_U_START, SIM_U_CUT, SIM_U_VALUE, SIM_U_RETRY
 } SimPurpose;
 
+extern uint64 sim_mix(uint64 x);
 extern uint64 sim_hash(SimPurpose purpose, uint64 a, uint64 b, uint64 c);
 extern double sim_unit(SimPurpose purpose, uint64 a, uint64 b, uint64 c);
 extern uint32 sim_below(uint32 n, SimPurpose purpose, uint64 a, uint64 b,
@@ -379,7 +385,7 @@ extern void sim_client_reader(SimNode *node);
 extern void sim_client_forget_stray(SimNode *node, const CcMemberShared *m);
 extern uint16 sim_client_key(int no, char *key);
 
-/* ---- schedule.c ---- */
+/* ---- schedule.c, run.c ---- */
 extern void sim_schedule_draw(uint64 seed);
 extern void sim_schedule_with(SimActionKind kind, double weight);
 
@@ -403,6 +409,7 @@ extern int	sim_oracle_origin(SimNode *node, int origin);
 extern void sim_oracle_version(SimNode *node, const CcEntry *e, SimVersion *v);
 extern int	sim_version_cmp(const SimVersion *a, const SimVersion *b);
 extern SimDot *sim_oracle_find(int origin, uint64 seq);
+extern SimDot *sim_oracle_known(int origin, uint64 seq);
 extern SimDot *sim_oracle_add(int origin, uint64 seq);
 extern SimDot *sim_oracle_written(int key, const SimVersion *v);
 extern bool sim_oracle_evicted(int key, const SimVersion *v);
@@ -413,6 +420,14 @@ extern const char *sim_hlc_text(uint64 hlc);
 extern const char *sim_key_text(int key);
 
 /* ---- check.c ---- */
+
+/* The highest horizon of data on the node that we are at. */
+extern uint64 sim_horizon(void);
+
+/* What its store holds of a key now, whoever has the lock; NULL: nothing. */
+extern CcHeaderShared *sim_stored(uint64 hash);
+extern void sim_stored_version(SimNode *node, CcHeaderShared *h, SimVersion *v);
+extern void sim_version_raise(SimVersion *v, const SimVersion *to);
 extern void sim_check_boot(SimNode *node);
 extern void sim_check_loaded(SimNode *node);
 

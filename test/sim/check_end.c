@@ -1,0 +1,237 @@
+/*-------------------------------------------------------------------------
+ *
+ * check_end.c
+ *	  What must hold in the end, and whether it has come.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "sim.h"
+
+static bool
+active(SimNode *node)
+{
+	return node->exists && !node->removed;
+}
+
+static const char *
+members_missing(SimNode *node)
+{
+	static char text[256];
+	uint32		want = 0;
+	uint32		have = 0;
+
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		if (active(&sim.node[i]))
+			want |= 1u << sim.node[i].id;
+	}
+	for (uint32 i = 0; i < cc.members->nmembers; i++)
+	{
+		CcMemberShared *m = &cc.members->member[i];
+
+		if (m->used && !m->removed)
+			have |= 1u << sim_oracle_id(&m->id);
+	}
+	if (want == have)
+		return NULL;
+	snprintf(text, sizeof(text), "members of %s: %x instead of %x", node->name,
+			 have, want);
+	return text;
+}
+
+bool
+sim_check_members(SimNode *node)
+{
+	return members_missing(node) == NULL;
+}
+
+static const char *
+vv_missing(SimNode *node, SimNode *first, uint64 *vv)
+{
+	static char text[256];
+	static uint64 mine[SIM_MAX_ORIGINS];
+
+	memset(mine, 0, sizeof(mine));
+	for (int i = 0; i < cc_state_norigins(); i++)
+		mine[sim_oracle_origin(node, i)] = cc_state_vv(i);
+	for (int i = 0; i < sim.norigins && node != first; i++)
+	{
+		if (mine[i] == vv[i])
+			continue;
+		snprintf(text, sizeof(text), "VV of %s has %s, that of %s " UINT64_FORMAT,
+				 node->name, sim_dot_text(i, mine[i]), first->name, vv[i]);
+		return text;
+	}
+	memcpy(vv, mine, sizeof(mine));
+	return NULL;
+}
+
+/* A stub that should be gone, or an orphan that should have a new dot. */
+static const char *
+stub_left(SimNode *node)
+{
+	static char text[256];
+
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+	{
+		CcPartitionShared *p = cc_store_partition(i);
+
+		for (uint32 b = 0; b < p->nbuckets; b++)
+		{
+			for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
+				 h = cc_store_next(p, h))
+			{
+				if (h->seq > cc_state_vv(h->origin))
+				{
+					snprintf(text, sizeof(text),
+							 "VV of %s does not cover its own %s %s", node->name,
+							 sim_key_text(sim_oracle_key(h->hash, h->ns, NULL, 0)),
+							 sim_dot_text(sim_oracle_origin(node, h->origin),
+										  h->seq));
+					return text;
+				}
+				if (h->ns == CC_NS_SYSTEM || cc_header_type(h) != CC_STUB)
+					continue;
+				snprintf(text, sizeof(text),
+						 "tombstone left on %s: %s %s, VV " UINT64_FORMAT
+						 ", VVj " UINT64_FORMAT ", stable " UINT64_FORMAT,
+						 node->name,
+						 sim_key_text(sim_oracle_key(h->hash, h->ns, NULL, 0)),
+						 sim_dot_text(sim_oracle_origin(node, h->origin), h->seq),
+						 cc_state_vv(h->origin), cc_state_vvj(h->origin),
+						 pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64,
+															stable)[h->origin]));
+				return text;
+			}
+		}
+	}
+	return NULL;
+}
+
+const char *
+sim_check_settled(void)
+{
+	static uint64 vv[SIM_MAX_ORIGINS];
+	SimNode    *first = NULL;
+	const char *why = NULL;
+
+	for (int step = 0; step < 4 && why == NULL; step++)
+	{
+		for (int i = 0; i < SIM_MAX_NODES && why == NULL; i++)
+		{
+			SimNode    *node = &sim.node[i];
+
+			if (!active(node))
+				continue;
+			if (!node->up || node->loading)
+				return "some server is down";
+			sim_enter(node);
+			if (first == NULL)
+				first = node;
+			if (step == 0 && cc_state_phase() != CC_READY)
+				why = "some server is not ready";
+			else if (step == 1)
+				why = members_missing(node);
+			else if (step == 2)
+				why = vv_missing(node, first, vv);
+			else if (step == 3)
+				why = stub_left(node);
+		}
+	}
+	return why;
+}
+
+/* What a node would answer for the key now; NULL: a miss. */
+static CcHeaderShared *
+served(SimNode *node, int key)
+{
+	CcHeaderShared *h;
+
+	sim_enter(node);
+	h = sim_stored(sim_key_hash(key));
+	if (h == NULL || cc_header_type(h) == CC_STUB || h->hlc <= sim_horizon() ||
+		(h->expires != 0 && cc_hlc_now_ms(&cc.state->hlc) >= h->expires))
+		return NULL;
+	return h;
+}
+
+static void
+check_key(int key, uint64 highest_horizon, const char *why)
+{
+	SimVersion	newest = {0};
+	SimDot	   *d;
+	char		lack[64] = "";
+	bool		some = false;
+
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		if (active(&sim.node[i]))
+			sim_version_raise(&newest, &sim.node[i].ghost[key]);
+	}
+	if (newest.hlc == 0 || (d = sim_oracle_written(key, &newest)) == NULL)
+		return;
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		SimNode    *node = &sim.node[i];
+		CcHeaderShared *h;
+		SimVersion	v;
+
+		if (!active(node))
+			continue;
+		h = served(node, key);
+		if (h == NULL)
+		{
+			strcat(strcat(lack, " "), node->name);
+			continue;
+		}
+		some = true;
+		sim_stored_version(node, h, &v);
+		if (sim_version_cmp(&v, &newest) != 0)
+			sim_violate("P3-old", "%s serves %s %s of hlc %s for ever, the newest write was hlc %s (%s); %s",
+						node->name, sim_key_text(key),
+						sim_dot_text(sim_oracle_origin(node, h->origin), h->seq),
+						sim_hlc_text(h->hlc), sim_hlc_text(newest.hlc),
+						d->value == 0 ? "a delete" : "a value",
+						why ? why : "settled");
+	}
+	if (lack[0] != '\0' && d->value != 0 && d->expires == 0 &&
+		newest.hlc > highest_horizon && !sim_oracle_evicted(key, &newest))
+		sim_violate("P3-miss", "%s of hlc %s, which nobody evicted, is missing on%s%s; %s",
+					sim_key_text(key), sim_hlc_text(newest.hlc), lack,
+					some ? "" : " (all)", why ? why : "settled");
+}
+
+void
+sim_check_final(const char *why)
+{
+	uint64		highest = 0;
+
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		if (active(&sim.node[i]) && sim.node[i].up)
+		{
+			sim_enter(&sim.node[i]);
+			highest = Max(highest, sim_horizon());
+		}
+	}
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		if (!active(&sim.node[i]) || !sim.node[i].up)
+			continue;
+		sim_enter(&sim.node[i]);
+		if (sim_horizon() != highest)
+			sim_violate("P3-horizon", "%s has the horizon %s, others %s",
+						sim.node[i].name, sim_hlc_text(sim_horizon()),
+						sim_hlc_text(highest));
+	}
+	for (int key = 0; key < sim.nkeys; key++)
+	{
+		if (!sim.key_system[key])
+			check_key(key, highest, why);
+	}
+	if (why != NULL)
+		sim_violate(strncmp(why, "tombstone", 9) == 0 ? "L-tomb" :
+					strncmp(why, "VV", 2) == 0 ? "L-vv" :
+					strncmp(why, "members", 7) == 0 ? "L-members" : "L-ready",
+					"%s", why);
+}
