@@ -16,12 +16,6 @@
 #include "cache/evict.h"
 #include "cache/expire.h"
 
-/*
- * Rounds of some 10 ms of waiting for the journal, when only stubs beyond VVj
- * could make room
- */
-#define ROOM_WAIT_ROUNDS	20
-
 /* Largest value of a system entry that a peer may send */
 #define MAX_SYSTEM_VALUE	1024
 
@@ -605,30 +599,6 @@ draws_version(CcOp op)
 		op == CC_OP_INCR;
 }
 
-/*
- * Only stubs beyond VVj could make room.  The writer is asked to fsync what
- * it has, and is waited for a little; then the files are marked, so that such
- * stubs may go (PROTOCOL.md, bound).  False when even that did not help.
- */
-static bool
-find_room(int *tries)
-{
-	CcStateShared *s = cc.state;
-
-	if (++*tries > ROOM_WAIT_ROUNDS + 1)
-		return false;
-	if (*tries > ROOM_WAIT_ROUNDS || pg_atomic_read_u32(&s->journal_failed) != 0)
-	{
-		*tries = ROOM_WAIT_ROUNDS + 1;
-		cc_cache_mark_file();
-		return true;
-	}
-	cc_atomic_raise(&s->sync_wanted, cc_changelog_published());
-	cc_wake_writer();
-	cc_wait_journal();
-	return true;
-}
-
 CcResult
 cc_cache_change(const CcChange *c, CcOutcome *o)
 {
@@ -666,7 +636,7 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 		{
 			/* what waits may raise an error, so nothing is held meanwhile */
 			cc_buf_free(&scratch);
-			if (!find_room(&tries))
+			if (!cc_cache_wait_room(&tries))
 			{
 				o->result = CC_TOO_LARGE;
 				break;

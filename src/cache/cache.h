@@ -163,6 +163,14 @@ extern void cc_cache_mark_file(void);
 extern void cc_cache_wait_journal(uint64 pos, bool sync);
 
 /*
+ * Only stubs beyond VVj could make room.  The writer is asked to fsync what
+ * it has, and is waited for a little; then the files are marked, so that such
+ * stubs may go (PROTOCOL.md, bound).  tries begins as 0 and counts the calls
+ * for one change.  False when even the mark did not help.
+ */
+extern bool cc_cache_wait_room(int *tries);
+
+/*
  * PROTOCOL.md, clock bound: waits until an HLC of at least h is reserved on
  * disk; at once without files.  A writer that makes no progress is waited for
  * a second, and then no more until it does.

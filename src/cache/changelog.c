@@ -134,18 +134,6 @@ cc_changelog_wait_published(uint64 pos)
 		cc_pause();
 }
 
-uint64
-cc_changelog_tail(void)
-{
-	uint64		end = pg_atomic_read_u64(&cc.log->allocated);
-	uint64		first = cc.log->first;
-
-	/* a margin, so that what is read now is not overwritten at once */
-	if (end - first > cc.log->nslots / 2)
-		return end - cc.log->nslots / 2;
-	return first;
-}
-
 bool
 cc_changelog_holds(uint64 pos)
 {

@@ -90,9 +90,6 @@ extern void cc_changelog_wait_published(uint64 pos);
 /* Whether the ring still holds position pos. */
 extern bool cc_changelog_holds(uint64 pos);
 
-/* First position that the ring is sure to hold for now */
-extern uint64 cc_changelog_tail(void);
-
 /*
  * Reads position pos, below the published end.  False when it has been
  * overwritten: the reader fell off the ring.

@@ -2,7 +2,7 @@
  *
  * durable.c
  *	  Waiting for the writer (cache.h): for the clock's reservation, for the
- *	  journal, for the mark on the files.
+ *	  journal, for room, for the mark on the files.
  *
  * Locking: no lock may be held; a wait may raise an error.
  *
@@ -14,6 +14,9 @@
 
 /* Rounds of some 10 ms of waiting for the clock's reservation */
 #define CLOCK_WAIT_ROUNDS	100
+
+/* ... and for the journal, when only stubs beyond VVj could make room */
+#define ROOM_WAIT_ROUNDS	20
 
 void
 cc_cache_wait_clock(uint64 h)
@@ -75,4 +78,23 @@ cc_cache_wait_journal(uint64 pos, bool sync)
 		cc_wake_writer();
 		cc_wait_journal();
 	}
+}
+
+bool
+cc_cache_wait_room(int *tries)
+{
+	CcStateShared *s = cc.state;
+
+	if (++*tries > ROOM_WAIT_ROUNDS + 1)
+		return false;
+	if (*tries > ROOM_WAIT_ROUNDS || pg_atomic_read_u32(&s->journal_failed) != 0)
+	{
+		*tries = ROOM_WAIT_ROUNDS + 1;
+		cc_cache_mark_file();
+		return true;
+	}
+	cc_atomic_raise(&s->sync_wanted, cc_changelog_published());
+	cc_wake_writer();
+	cc_wait_journal();
+	return true;
 }

@@ -200,13 +200,6 @@ cc_encode_origin(CcEncoder *enc, uint16 origin)
 	return origin_ref(enc, origin);
 }
 
-uint16
-cc_encode_namespace(CcEncoder *enc, uint16 ns)
-{
-	cc_buf_reserve(&enc->buf, 3 + 2 * CC_NAME_LEN);
-	return namespace_ref(enc, ns);
-}
-
 /* What an entry's record needs to know beside key and value. */
 typedef struct EntryFields
 {

@@ -55,9 +55,8 @@ extern void cc_encoder_free(CcEncoder *enc);
 /* Begins a message: the buffer is empty, the dictionaries too. */
 extern void cc_encoder_reset(CcEncoder *enc);
 
-/* Index of an origin or namespace in this message, announced if new. */
+/* Index of an origin in this message, announced if new. */
 extern uint16 cc_encode_origin(CcEncoder *enc, uint16 origin);
-extern uint16 cc_encode_namespace(CcEncoder *enc, uint16 ns);
 
 /*
  * Adds an entry of the store; the partition is locked.  False (and nothing

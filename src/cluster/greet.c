@@ -95,7 +95,9 @@ cc_greet_read(CcDecoder *dec, const CcMsgHead *head, CcGreeting *g)
 	CcPhase		phase = cc_state_phase();
 	char		type;
 
-	if (phase == CC_STARTING || phase == CC_LOADING || phase == CC_CLOSED)
+	/* or we were removed, and stay alone */
+	if (phase == CC_STARTING || phase == CC_LOADING || phase == CC_CLOSED ||
+		pg_atomic_read_u32(&cc.members->removed) != 0)
 		return CC_REFUSED_NOT_READY;
 	/* a stranger leaves nothing behind, not even names of origins */
 	dec->only_look = true;

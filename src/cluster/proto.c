@@ -47,7 +47,7 @@ cc_status_text(CcStatus status)
 		case CC_REFUSED_SKEW:
 			return "the clocks differ by more than cachecluster.max_clock_skew";
 		case CC_REFUSED_NOT_READY:
-			return "the node is loading its files or shutting down";
+			return "the node takes no part now: it loads its files, shuts down or was removed";
 		case CC_REFUSED_SELF:
 			return "the address leads to the node itself";
 		case CC_REFUSED_TWIN:

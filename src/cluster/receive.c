@@ -193,6 +193,12 @@ admit(CcReceiver *r, const CcMsgHead *head, int64 now, int64 peer_timeout,
 	if (r->slot < 0 || cc_id_cmp(&head->node, &r->node) != 0 ||
 		head->boot != r->boot || head->session != r->session)
 		return CC_REFUSED_FENCED;
+	/*
+	 * We were removed, and the caller has not heard of it: we stay alone.  Not
+	 * CC_REFUSED_REMOVED, which would tell him that he was.
+	 */
+	if (pg_atomic_read_u32(&cc.members->removed) != 0)
+		return CC_REFUSED_NOT_READY;
 	cc_lock_exclusive(&cc.members->lock);
 	if (cc.members->member[r->slot].removed)
 		status = CC_REFUSED_REMOVED;

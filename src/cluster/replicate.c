@@ -24,7 +24,7 @@
 /* Ms between two looks whether the peer's member entry is on disk */
 #define KEEP_MS				5
 
-/* Replies that bring nothing new do not end the wait for a relay */
+/* No relay is due */
 #define NEVER				PG_INT64_MAX
 
 CcSender *
