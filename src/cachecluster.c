@@ -18,8 +18,12 @@
 #include "base/guc.h"
 #include "cache/cache.h"
 #include "cache/files.h"
+#include "cache/keylock.h"
+#include "cache/xact.h"
 #include "cluster/membership.h"
 #include "fmgr.h"
+#include "funcs/privileges.h"
+#include "funcs/write.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "shmem.h"
@@ -62,6 +66,10 @@ _PG_init(void)
 	cc_guc_define();
 	cc_shmem_install();
 	cc_cache_system_hook = cc_membership_note;
+	cc_xact_install();
+	cc_keylock_install();
+	cc_privileges_install();
+	cc_xact_check_hook = cc_write_check;
 
 	/* pg_upgrade must find nobody at work */
 	if (IsBinaryUpgrade)

@@ -12,11 +12,13 @@
 #include "shmem.h"
 
 #include "base/compat.h"
+#include "base/events.h"
 #include "base/guc.h"
 #include "base/stats.h"
 #include "base/wake.h"
 #include "cache/changelog.h"
 #include "cache/floor.h"
+#include "cache/keylock.h"
 #include "cache/state.h"
 #include "cache/store.h"
 #include "cluster/membership.h"
@@ -36,6 +38,8 @@ typedef enum Tranche
 	TRANCHE_LOG,
 	TRANCHE_MEMBERS,
 	TRANCHE_STATS,
+	TRANCHE_EVENTS,
+	TRANCHE_KEYLOCKS,
 	NTRANCHES
 } Tranche;
 
@@ -44,7 +48,9 @@ static const char *const tranche_names[NTRANCHES] = {
 	"CacheClusterState",
 	"CacheClusterLog",
 	"CacheClusterMembers",
-	"CacheClusterStats"
+	"CacheClusterStats",
+	"CacheClusterEvents",
+	"CacheClusterKeyLocks"
 };
 
 /* Offsets and sizes of the parts; a function of settings alone. */
@@ -53,6 +59,8 @@ typedef struct Layout
 	Size		total;
 	Size		wake;
 	Size		stats;
+	Size		events;
+	Size		keylocks;
 	Size		state;
 	Size		floor;
 	Size		members;
@@ -121,6 +129,8 @@ plan(Layout *l)
 	take(&used, sizeof(CcHeadShared));
 	l->wake = take(&used, cc_wake_size());
 	l->stats = take(&used, cc_stats_size(l->nprocs));
+	l->events = take(&used, cc_events_size());
+	l->keylocks = take(&used, cc_keylock_size());
 	l->state = take(&used, cc_state_size(l->origin_cap));
 	l->floor = take(&used, cc_floor_size(l->floor_generations, l->floor_bits));
 	l->members = take(&used, cc_membership_size(l->origin_cap));
@@ -161,6 +171,8 @@ init_locks(CcHeadShared *head)
 	LWLockInitialize(&cc.log->lock, head->tranche[TRANCHE_LOG]);
 	LWLockInitialize(&cc.members->lock, head->tranche[TRANCHE_MEMBERS]);
 	LWLockInitialize(&cc.stats->lock, head->tranche[TRANCHE_STATS]);
+	LWLockInitialize(cc_events_lock(), head->tranche[TRANCHE_EVENTS]);
+	LWLockInitialize(cc_keylock_lock(), head->tranche[TRANCHE_KEYLOCKS]);
 }
 
 /* Fresh memory: the first start, or the one after a crash. */
@@ -174,6 +186,8 @@ init_parts(char *base)
 	cc_wake_init(base + l->wake);
 	cc_stats_init(base + l->stats, l->nprocs);
 	cc.stats = (CcStatsShared *) (base + l->stats);
+	cc_events_init(base + l->events);
+	cc_keylock_init(base + l->keylocks);
 	cc_state_init(base + l->state, l->origin_cap);
 	cc.state->persist = cc_persist;
 	cc.state->max_skew_ms = cc_max_clock_skew;
@@ -194,6 +208,8 @@ attach_parts(char *base)
 	cc_wake_attach(base + l->wake);
 	cc_stats_attach(base + l->stats);
 	cc.stats = (CcStatsShared *) (base + l->stats);
+	cc_events_attach(base + l->events);
+	cc_keylock_attach(base + l->keylocks);
 	cc.state = (CcStateShared *) (base + l->state);
 	cc.floor = (CcFloorShared *) (base + l->floor);
 	cc.members = (CcMembersShared *) (base + l->members);

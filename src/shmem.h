@@ -8,6 +8,8 @@
  *		head			tranche numbers, where the parts begin (shmem.c)
  *		wake			latches of the workers (base/wake.h)
  *		stats			a slot per process (base/stats.h)
+ *		events			what happened (base/events.h)
+ *		key locks		who computes a missing value (cache/keylock.h)
  *		state			identity, origins, vectors (cache/state.h)
  *		floor			F of all slices (cache/floor.h)
  *		members			the members and their vectors (cluster/membership.h)
@@ -24,7 +26,7 @@
  *		2. partition->lock, several only in ascending index
  *		3. state->lock
  *		4. log->lock
- *		5. stats->lock
+ *		5. stats->lock, events->lock, the lock of the key locks: leaves
  *
  * Under 2 to 5 nothing allocates, logs, throws or waits for anything but the
  * locks that follow.  All belong to LWLock tranches CacheCluster*.

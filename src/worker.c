@@ -174,6 +174,7 @@ start_writer(void)
 		return cc_files_start(GetSystemIdentifier());
 
 	cc_state_set_phase(CC_LOADING);
+	cc.state->system = GetSystemIdentifier();
 	files = cc_files_start(GetSystemIdentifier());
 	cc_membership_rebuild();
 	/* the detector moves it on */

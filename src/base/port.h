@@ -95,6 +95,18 @@ typedef enum CcLogLevel
 extern void cc_log(CcLogLevel level, const char *fmt, ...) pg_attribute_printf(2, 3);
 
 /*
+ * Tells of something that happened, for the view cache_events.  kind is a
+ * CcEventKind (events.h), node the name of the node that it concerns (NULL:
+ * this one).  fmt makes the members of a JSON object, and may be NULL; text
+ * that was not made by us goes through cc_event_text first.  Neither allocates
+ * nor fails; not under a lock of ours but members->lock.
+ */
+extern void cc_event(int kind, const char *node, const char *fmt, ...) pg_attribute_printf(3, 4);
+
+/* text as a JSON string with its quotes, cut to size; returns out. */
+extern char *cc_event_text(char *out, Size size, const char *text);
+
+/*
  * Wakes the other processes after something was published.  Cheap when they
  * are awake; may be called under a lock.
  */
@@ -106,6 +118,12 @@ extern void cc_wake_replicator(void);
  * the caller looks again.  Holds no lock.
  */
 extern void cc_wait_journal(void);
+
+/*
+ * Whether the user wants to wait no longer, where that cannot be an error
+ * since his transaction has committed already.
+ */
+extern bool cc_wait_given_up(void);
 extern void cc_announce_journal(void);
 
 /*

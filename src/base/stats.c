@@ -101,3 +101,9 @@ cc_stats_reset(const uint64 sum[CC_NSTATS])
 	shared->reset_at = cc_clock_ms();
 	cc_unlock(&shared->lock);
 }
+
+void
+cc_stats_count(CcStat which, uint16 ns, uint64 n)
+{
+	cc_stats_add(which, n);
+}

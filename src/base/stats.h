@@ -68,6 +68,12 @@ extern void cc_stats_attach(void *mem);
 /* Adds to the slot of this process.  May be called under any lock. */
 extern void cc_stats_add(CcStat which, uint64 n);
 
+/*
+ * Same, for what concerns a namespace (hits, misses, puts, deletes): counts
+ * for the node and for the namespace, in words of this process.
+ */
+extern void cc_stats_count(CcStat which, uint16 ns, uint64 n);
+
 /* Sums of the slots, for the first CC_NSLOT_STATS of sum. */
 extern void cc_stats_sum(uint64 sum[CC_NSTATS]);
 

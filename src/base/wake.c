@@ -145,6 +145,12 @@ cc_wait_journal(void)
 	ConditionVariableCancelSleep();
 }
 
+bool
+cc_wait_given_up(void)
+{
+	return InterruptHoldoffCount > 0 && (QueryCancelPending || ProcDiePending);
+}
+
 void
 cc_announce_journal(void)
 {

@@ -15,9 +15,8 @@
 #include "cache/counter.h"
 #include "cache/evict.h"
 #include "cache/expire.h"
-
-/* Largest value of a system entry that a peer may send */
-#define MAX_SYSTEM_VALUE	1024
+#include "cache/extra.h"
+#include "cache/namespace.h"
 
 /* So many chunks of a partition system entries may have in any case */
 #define FEW_CHUNKS			256
@@ -33,7 +32,8 @@ typedef struct Work
 	CcPartitionShared *p;
 	CcHeaderShared *cur;		/* NULL: none; may be one that is cleared */
 	bool		there;			/* cur is there and above its horizon */
-	bool		live;			/* ... and has a value that is not over */
+	bool		live;			/* ... and has a value that is fresh */
+	int64		fresh;			/* live: until when; 0: for ever */
 	int64		now;
 
 	/* the entry that shall be; its dot and version are given by commit */
@@ -41,7 +41,8 @@ typedef struct Work
 	bool		new_dot;
 	bool		new_version;
 	bool		new_at;
-	CcBuf	   *scratch;		/* CC_OP_INCR: where the counter is made */
+	char		block[CC_EXTRA_VALUE];	/* of e, where it has one of its own */
+	CcBuf	   *scratch;		/* where the value is that w->e keeps or makes */
 	Size		scratch_need;	/* room that was missing there */
 } Work;
 
@@ -87,6 +88,11 @@ load_current(Work *w)
 	w->there = w->cur != NULL && !cc_expire_cleared(c->ns, w->cur->hlc);
 	w->live = w->there && cc_header_type(w->cur) != CC_STUB &&
 		!cc_expire_over(w->cur->expires, w->now);
+	if (w->live)
+	{
+		w->fresh = cc_extra_fresh(w->p, w->cur);
+		w->live = !cc_expire_over(w->fresh, w->now);
+	}
 	w->o->existed = w->live;
 	w->o->hlc = w->there ? w->cur->hlc : 0;
 	w->new_dot = w->new_version = w->new_at = false;
@@ -115,6 +121,12 @@ store_new(Work *w, uint8 type, uint8 flags, const char *value, uint32 vallen,
 static Verdict
 decide_delete(Work *w)
 {
+	if (w->c->op == CC_OP_DELETE && w->c->lsn != 0)
+	{
+		cc_extra_put_stub(w->block, cc.state->system, w->c->lsn);
+		return store_new(w, CC_STUB, CC_F_TOMBSTONE | CC_F_EXTRA, w->block,
+						 CC_EXTRA_STUB, 0);
+	}
 	return store_new(w, CC_STUB, CC_F_TOMBSTONE, NULL, 0, 0);
 }
 
@@ -122,6 +134,59 @@ static int64
 deadline(Work *w)
 {
 	return w->c->ttl_ms == 0 ? 0 : w->now + w->c->ttl_ms;
+}
+
+/*
+ * Whether a fill comes too late: what the key was when the reader missed it
+ * may be older than what has become of it since.  Where nothing is left of the
+ * key F knows, and may say yes too often: the reader tries again.
+ */
+static bool
+late_fill(Work *w)
+{
+	uint64		token = w->c->fill;
+
+	if (pg_atomic_read_u64(cc_state_invalidated(w->hash)) > w->c->fill_lsn ||
+		pg_atomic_read_u64(&cc_namespace(w->c->ns)->horizon) > token)
+		return true;
+	if (w->cur != NULL)
+		return w->cur->hlc > token;
+	return cc_floor_get(w->hash) > token;
+}
+
+/* A put's deadline, and the block that goes with sliding and grace. */
+static void
+set_deadline(Work *w)
+{
+	const CcChange *c = w->c;
+	CcExtra		x = {0};
+
+	if (c->keep_ttl && w->live)
+	{
+		w->e.expires = w->cur->expires;
+		if ((cc_header_flags(w->cur) & CC_F_EXTRA) == 0)
+			return;
+		cc_store_copy_head(w->p, w->cur, w->block, CC_EXTRA_VALUE);
+	}
+	else
+	{
+		w->e.expires = x.fresh = c->deadline != 0 && c->ttl_ms > 0 ?
+			c->deadline : deadline(w);
+		if (x.fresh == 0 || (!c->sliding && c->grace_ms <= 0))
+			return;
+		if (c->sliding)
+		{
+			x.ttl_ms = c->ttl_ms;
+			x.cap = c->max_age_ms > 0 ? w->now + c->max_age_ms : 0;
+			if (x.cap != 0)
+				x.fresh = Min(x.fresh, x.cap);
+		}
+		w->e.expires = x.fresh + Max(c->grace_ms, 0);
+		cc_extra_put(w->block, &x);
+	}
+	w->e.flags |= CC_F_EXTRA;
+	w->e.block = w->block;
+	w->e.vallen += CC_EXTRA_VALUE;
 }
 
 static Verdict
@@ -133,11 +198,27 @@ decide_put(Work *w)
 	if ((c->if_absent && w->live) || (c->if_present && !w->live) ||
 		(c->if_version != 0 && (!w->live || w->cur->hlc != c->if_version)))
 		return LEAVE;
+	if (c->fill != 0 && late_fill(w))
+	{
+		w->o->refused_fill = true;
+		return LEAVE;
+	}
 	if (c->ttl_ms < 0)
 		return decide_delete(w);
-	return store_new(w, c->type, c->null ? CC_F_NULL : 0, c->value,
-					 c->null ? 0 : c->vallen,
-					 c->keep_ttl && w->live ? w->cur->expires : deadline(w));
+	(void) store_new(w, c->type, c->null ? CC_F_NULL : 0, c->value,
+					 c->null ? 0 : c->vallen, 0);
+	set_deadline(w);
+	return STORE;
+}
+
+/* Order of what is here and what is given, by (version, at). */
+static int
+compare_current(Work *w)
+{
+	CcEntry		cur;
+
+	cc_store_describe(w->cur, &cur);
+	return cc_cache_compare(&cur, w->c->entry);
 }
 
 /* The whole of the current entry, with its value as it lies in scratch. */
@@ -168,10 +249,22 @@ keep_current(Work *w)
 	w->e.value = w->scratch->data;
 }
 
+/* The block of the entry that keep_current left; false: it has none. */
+static bool
+kept_block(Work *w, CcExtra *x)
+{
+	CcEntry		e = w->e;
+
+	cc_extra_strip(&e, x);
+	return (w->e.flags & CC_F_EXTRA) != 0;
+}
+
 /* PROTOCOL.md, touch: a new dot and at; version and value stay. */
 static Verdict
 decide_touch(Work *w)
 {
+	CcExtra		x;
+
 	w->o->result = CC_UNCHANGED;
 	if (!w->live)
 		return LEAVE;
@@ -181,8 +274,70 @@ decide_touch(Work *w)
 		return MORE_SCRATCH;
 	keep_current(w);
 	w->e.expires = deadline(w);
+	if (kept_block(w, &x))
+	{
+		if (w->c->ttl_ms == 0)
+			cc_extra_strip(&w->e, &x);
+		else
+		{
+			int64		grace = w->cur->expires - x.fresh;
+
+			x.fresh = w->e.expires;
+			if (x.cap != 0)
+				x.fresh = Min(x.fresh, x.cap);
+			if (x.ttl_ms != 0)
+				x.ttl_ms = w->c->ttl_ms;
+			w->e.expires = x.fresh + grace;
+			cc_extra_put(w->scratch->data, &x);
+		}
+	}
 	w->new_dot = w->new_at = true;
 	return STORE;
+}
+
+/* A read moves the deadline of a sliding entry; a touch like any. */
+static Verdict
+decide_slide(Work *w)
+{
+	CcExtra		x;
+	int64		to;
+
+	w->o->result = CC_UNCHANGED;
+	if (!w->live || (cc_header_flags(w->cur) & CC_F_EXTRA) == 0)
+		return LEAVE;
+	if (!copy_current(w, 0))
+		return MORE_SCRATCH;
+	keep_current(w);
+	/* of many who read it at once one does it */
+	if (!kept_block(w, &x) || (to = cc_extra_slide(&x, w->now)) == 0)
+		return LEAVE;
+	w->e.expires += to - x.fresh;
+	x.fresh = to;
+	cc_extra_put(w->scratch->data, &x);
+	w->new_dot = w->new_at = true;
+	return STORE;
+}
+
+/* Reads and deletes; what is not there is not deleted either. */
+static Verdict
+decide_fetch(Work *w)
+{
+	CcBuf	   *b = w->c->buf;
+	CcEntry    *e = &w->o->entry;
+	CcExtra		x;
+	Size		need;
+
+	w->o->result = CC_UNCHANGED;
+	if (!w->live)
+		return LEAVE;
+	if (!cc_store_read(w->p, w->cur, e, b, &need))
+	{
+		w->scratch_need = need;
+		return MORE_SCRATCH;
+	}
+	cc_extra_strip(e, &x);
+	e->expires = x.fresh;
+	return decide_delete(w);
 }
 
 /*
@@ -199,9 +354,13 @@ begin_counter(Work *w)
 
 	if (w->live)
 	{
+		Size		skip = cc_extra_len(cc_header_type(w->cur),
+										cc_header_flags(w->cur));
+
 		if (cc_header_type(w->cur) == CC_BYTEA ||
 			(cc_header_flags(w->cur) & CC_F_NULL) != 0 ||
-			!cc_counter_parse(w->scratch->data, w->scratch->len, &start))
+			!cc_counter_parse(w->scratch->data + skip, w->scratch->len - skip,
+							  &start))
 			return false;
 	}
 	if (w->there)
@@ -252,7 +411,37 @@ decide_incr(Work *w)
 	}
 	return store_new(w, CC_COUNTER, 0, w->scratch->data,
 					 (uint32) w->scratch->len,
-					 w->live ? w->cur->expires : deadline(w));
+					 w->live ? w->fresh : deadline(w));
+}
+
+/*
+ * PROTOCOL.md, counters join.  Sets *joined when the two make a third, which
+ * then is a write of ours.  The result is put behind the current value.
+ */
+static Verdict
+join_counters(Work *w, bool *joined)
+{
+	const CcEntry *e = w->c->entry;
+	bool		newer = compare_current(w) <= 0;
+	Size		cur_len = w->cur->vallen;
+	CcBuf		out;
+
+	*joined = false;
+	if (!copy_current(w, cur_len + e->vallen))
+		return MORE_SCRATCH;
+	out.data = w->scratch->data + cur_len;
+	out.len = 0;
+	out.cap = cur_len + e->vallen;
+	if (!cc_counter_join(&out, w->scratch->data, cur_len, e->value, e->vallen))
+		return LEAVE;
+	if (newer ? cc_counter_equal(out.data, out.len, e->value, e->vallen) :
+		cc_counter_equal(out.data, out.len, w->scratch->data, cur_len))
+		return LEAVE;
+	if (cc_store_chunks((Size) w->e.keylen + out.len) > w->p->nchunks / 2)
+		return LEAVE;
+	*joined = true;
+	return store_new(w, CC_COUNTER, 0, out.data, (uint32) out.len,
+					 newer ? e->expires : w->cur->expires);
 }
 
 static void
@@ -260,7 +449,7 @@ make_stub(CcEntry *e)
 {
 	e->type = CC_STUB;
 	e->flags = 0;
-	e->value = NULL;
+	e->value = e->block = NULL;
 	e->vallen = 0;
 	e->expires = 0;
 }
@@ -284,16 +473,6 @@ same_dot(const CcHeaderShared *h, const CcEntry *e)
 	return h->origin == e->origin && h->seq == e->seq;
 }
 
-/* Order of what is here and what is given, by (version, at). */
-static int
-compare_current(Work *w)
-{
-	CcEntry		cur;
-
-	cc_store_describe(w->cur, &cur);
-	return cc_cache_compare(&cur, w->c->entry);
-}
-
 /*
  * System entries are never evicted, so what a peer may send of them is
  * bounded: each small, and all together a quarter of a partition.
@@ -301,7 +480,7 @@ compare_current(Work *w)
 static bool
 system_fits(Work *w)
 {
-	return w->c->entry->vallen <= MAX_SYSTEM_VALUE &&
+	return w->c->entry->vallen <= CC_MAX_SYSTEM_VALUE &&
 		w->p->list[CC_LIST_SYSTEM].chunks <=
 		Max(w->p->nchunks / 4, FEW_CHUNKS);
 }
@@ -317,8 +496,19 @@ decide_take(Work *w)
 
 	w->o->result = CC_UNCHANGED;
 	cc_hlc_observe(&cc.state->hlc, e->at);
-	if (!system && cc_expire_cleared(w->c->ns, e->hlc))
+	if (!system && (cc_namespace_has(w->c->ns, CC_NS_LOCAL) ||
+					cc_expire_cleared(w->c->ns, e->hlc)))
 		return LEAVE;
+	if (e->type == CC_COUNTER && w->live &&
+		cc_header_type(w->cur) == CC_COUNTER &&
+		!cc_expire_over(e->expires, w->now) && cc_rule(counters_join))
+	{
+		bool		joined;
+		Verdict		v = join_counters(w, &joined);
+
+		if (joined || v == MORE_SCRATCH)
+			return v;
+	}
 	retired = cc_state_vv(e->origin) == CC_VV_INF;
 	if (!retired && cc_state_vv(e->origin) >= e->seq)
 		return LEAVE;
@@ -449,37 +639,12 @@ decide(Work *w)
 			return decide_stub(w);
 		case CC_OP_REDOT:
 			return decide_redot(w);
+		case CC_OP_FETCH:
+			return decide_fetch(w);
+		case CC_OP_SLIDE:
+			return decide_slide(w);
 	}
 	return LEAVE;
-}
-
-/* PROTOCOL.md, horizon: raised under the lock that stores its entry. */
-static void
-apply_horizon(const CcEntry *e)
-{
-	char		database[CC_NAME_LEN];
-	char		name[CC_NAME_LEN];
-	const char *zero;
-	Size		dlen;
-	Size		nlen;
-	uint16		ns;
-
-	if (e->keylen < 2 || e->key[0] != 'h')
-		return;
-	zero = memchr(e->key + 1, '\0', e->keylen - 1);
-	if (zero == NULL)
-		return;
-	dlen = zero - (e->key + 1);
-	nlen = e->keylen - 2 - dlen;
-	if (dlen >= CC_NAME_LEN || nlen >= CC_NAME_LEN)
-		return;
-	memcpy(database, e->key + 1, dlen);
-	database[dlen] = '\0';
-	memcpy(name, zero + 1, nlen);
-	name[nlen] = '\0';
-	ns = cc_state_namespace(database, name);
-	if (ns != CC_NO_NS && ns != CC_NS_SYSTEM)
-		cc_atomic_raise(&cc_namespace(ns)->horizon, e->hlc);
 }
 
 /* Notes that something beyond VV came in (expire.h, retire). */
@@ -491,6 +656,20 @@ note_beyond(const CcEntry *e)
 
 	if (pg_atomic_read_u64(beyond) != mark)
 		pg_atomic_write_u64(beyond, mark);
+}
+
+/*
+ * A key was invalidated; see late_fill.  What was done by another system says
+ * nothing of our own WAL.
+ */
+static void
+note_invalidated(const CcEntry *e)
+{
+	uint64		system;
+	uint64		lsn;
+
+	if (cc_extra_stub(e, &system, &lsn) && system == cc.state->system)
+		cc_atomic_raise(cc_state_invalidated(e->hash), lsn);
 }
 
 /*
@@ -537,7 +716,9 @@ commit(Work *w)
 		w->p->stripped = pos;
 	}
 	if (e->ns == CC_NS_SYSTEM)
-		apply_horizon(e);
+		cc_namespace_applied(e);
+	if (e->type == CC_STUB && (e->flags & CC_F_EXTRA) != 0)
+		note_invalidated(e);
 	if (log)
 	{
 		cc_yield();
@@ -591,38 +772,86 @@ try_change(Work *w, bool *mark)
 	cc_store_unlock(w->p);
 }
 
-/* Whether the operation draws an HLC of ours, which must be reserved. */
+/* Whether the change may draw an HLC of ours, which must be reserved. */
 static bool
-draws_version(CcOp op)
+draws_version(const CcChange *c)
 {
-	return op == CC_OP_PUT || op == CC_OP_DELETE || op == CC_OP_TOUCH ||
-		op == CC_OP_INCR;
+	switch (c->op)
+	{
+		case CC_OP_TAKE:
+			return c->entry->type == CC_COUNTER;	/* it may be joined */
+		case CC_OP_LOAD:
+		case CC_OP_STUB:
+		case CC_OP_REDOT:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * The longest block counts in any case, so that what a put may have does not
+ * depend on its options.
+ */
+static bool
+too_large(const CcChange *c)
+{
+	return c->op == CC_OP_PUT && !c->null && (Size) c->keylen + c->vallen +
+		(c->ns == CC_NS_SYSTEM ? 0 : CC_EXTRA_VALUE) > cc_store_max_payload();
+}
+
+/* What both cc_cache_change and cc_cache_probe begin with. */
+static CcResult
+begin_change(Work *w)
+{
+	const CcChange *c = w->c;
+	uint64		hash[2];
+
+	memset(w->o, 0, sizeof(*w->o));
+	if (c->op != CC_OP_LOAD && !cc_state_takes_writes())
+		return w->o->result = CC_NOT_READY;
+	if (too_large(c))
+		return w->o->result = CC_TOO_LARGE;
+	cc_store_hash(c->ns, c->key, c->keylen, hash);
+	w->hash = hash[0];
+	w->p = cc_store_partition_of(hash[0]);
+	return w->o->result = CC_DONE;
+}
+
+CcResult
+cc_cache_probe(const CcChange *c, CcOutcome *o)
+{
+	Work		w = {.c = c, .o = o};
+	CcBuf		none = {0};
+
+	Assert(c->op == CC_OP_PUT || c->op == CC_OP_DELETE || c->op == CC_OP_TOUCH);
+	if (begin_change(&w) != CC_DONE)
+		return o->result;
+	w.scratch = &none;
+	cc_store_lock(w.p, false);
+	load_current(&w);
+	/* a value that would have to be copied is one that would be changed */
+	if (decide(&w) != LEAVE)
+		o->result = CC_DONE;
+	cc_store_unlock(w.p);
+	return o->result;
 }
 
 CcResult
 cc_cache_change(const CcChange *c, CcOutcome *o)
 {
 	Work		w = {.c = c, .o = o};
-	uint64		hash[2];
 	CcBuf		scratch;
 	bool		mark;
 	int			tries = 0;
 
-	memset(o, 0, sizeof(*o));
-	o->result = CC_NOT_READY;
-	if (c->op != CC_OP_LOAD && !cc_state_takes_writes())
+	if (begin_change(&w) != CC_DONE)
 		return o->result;
-	if (c->op == CC_OP_PUT && !c->null &&
-		(Size) c->keylen + c->vallen > cc_store_max_payload())
-		return o->result = CC_TOO_LARGE;
-
-	cc_store_hash(c->ns, c->key, c->keylen, hash);
-	w.hash = hash[0];
-	w.p = cc_store_partition_of(hash[0]);
+	o->result = CC_NOT_READY;
 	w.scratch = &scratch;
 	cc_buf_init(&scratch);
 
-	if (draws_version(c->op))
+	if (draws_version(c))
 		cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + 1,
 								cc_hlc_from_ms(cc_clock_ms())));
 	for (;;)
@@ -631,7 +860,8 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 			cc_changelog_reserve();
 		try_change(&w, &mark);
 		if (w.scratch_need > 0)
-			cc_buf_reserve(&scratch, w.scratch_need);
+			cc_buf_reserve(c->op == CC_OP_FETCH ? c->buf : &scratch,
+						   w.scratch_need);
 		else if (mark)
 		{
 			/* what waits may raise an error, so nothing is held meanwhile */
@@ -655,19 +885,6 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 			cc_cache_system_hook(c->key, c->keylen);
 	}
 	return o->result;
-}
-
-uint16
-cc_cache_horizon_key(uint16 ns, char *key)
-{
-	const CcNamespaceShared *n = cc_namespace(ns);
-	Size		dlen = strlen(n->database);
-	Size		nlen = strlen(n->name);
-
-	key[0] = 'h';
-	memcpy(key + 1, n->database, dlen + 1);
-	memcpy(key + 2 + dlen, n->name, nlen);
-	return (uint16) (2 + dlen + nlen);
 }
 
 CcResult

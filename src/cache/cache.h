@@ -31,8 +31,10 @@ typedef enum CcOp
 	CC_OP_LOAD,					/* an entry from our own file */
 	CC_OP_STUB,					/* our value goes, if it is still this version
 								 * and dot (PROTOCOL.md, full comparison) */
-	CC_OP_REDOT					/* a new dot of ours, if the dot is still this
+	CC_OP_REDOT,				/* a new dot of ours, if the dot is still this
 								 * one */
+	CC_OP_FETCH,				/* reads a value and deletes it, in one step */
+	CC_OP_SLIDE					/* moves the deadline of a sliding entry on */
 } CcOp;
 
 /* What cc_cache_change made of it. */
@@ -64,11 +66,41 @@ typedef struct CcChange
 	int64		ttl_ms;			/* 0: no expiry.  Counts when the key is
 								 * created for INCR.  Negative: PUT and TOUCH
 								 * delete */
+	int64		deadline;		/* PUT: with ttl_ms > 0 the deadline itself, in
+								 * ms since 1970, for many puts to share it; 0:
+								 * ttl_ms from now */
 	bool		keep_ttl;		/* PUT: the deadline of what is replaced */
+	bool		sliding;		/* PUT, with ttl_ms > 0: reads prolong it */
+	int64		max_age_ms;		/* PUT, sliding: never beyond that; 0: no cap */
+	int64		grace_ms;		/* PUT: kept so long behind its deadline, for
+								 * cc_cache_get_stale */
 	bool		if_absent;
 	bool		if_present;
 	uint64		if_version;		/* 0: any; else the version's HLC */
 	int64		by;				/* INCR */
+
+	/*
+	 * PUT: it is a fill, made from what a reader saw that had missed the key:
+	 * an HLC not later than his snapshot (0: it is none).  Nothing is stored
+	 * (CC_UNCHANGED, o->refused_fill) where the key was written, deleted,
+	 * cleared or forgotten after it; nor where it was invalidated by a
+	 * transaction that ended behind fill_lsn in the WAL of our system, which a
+	 * standby's snapshot may not have replayed (PG_UINT64_MAX: no standby).
+	 */
+	uint64		fill;
+	uint64		fill_lsn;
+
+	/*
+	 * DELETE: the invalidation by a transaction that ended at this position of
+	 * the WAL of this system (lsn 0: it is none).
+	 */
+	uint64		lsn;
+
+	/*
+	 * FETCH: where key and value go, behind what it holds; o->entry points
+	 * there.
+	 */
+	CcBuf	   *buf;
 
 	/*
 	 * CC_OP_TAKE, CC_OP_LOAD: the entry, its key as above.  STUB, REDOT: the
@@ -92,23 +124,42 @@ typedef struct CcOutcome
 	uint64		pos;			/* of the change in the log; see
 								 * cc_cache_wait_journal */
 	int64		counter;		/* CC_OP_INCR: the sum */
+	bool		refused_fill;	/* PUT: CC_UNCHANGED as it was a late fill */
+	CcEntry		entry;			/* FETCH that found one: as cc_cache_get's */
 } CcOutcome;
 
+/*
+ * PUT and DELETE, also of system entries, need no memory of the process and
+ * raise no error, so they may run where a transaction has committed already;
+ * see cc_wait_journal for what cancels their waits there.
+ */
 extern CcResult cc_cache_change(const CcChange *c, CcOutcome *o);
 
 /*
- * Reads a live entry.  Key and value are copied behind what buf already
+ * What cc_cache_change would do with a PUT, DELETE or TOUCH now, without doing
+ * it: result and existed of o.
+ */
+extern CcResult cc_cache_probe(const CcChange *c, CcOutcome *o);
+
+/*
+ * Reads a live entry.  e->expires is the deadline after which it is none, and
+ * the value is the user's (no CC_F_EXTRA).  A sliding entry is prolonged.
+ *  Key and value are copied behind what buf already
  * holds, which grows as needed, so pointers in earlier entries of the same
  * buf may move.  False on a miss, also before the phase is CC_READY.
  */
 extern bool cc_cache_get(uint16 ns, const char *key, uint16 keylen,
 						 CcEntry *e, CcBuf *buf);
 
+/* Same, but also one that is in its grace; then *stale. */
+extern bool cc_cache_get_stale(uint16 ns, const char *key, uint16 keylen,
+							   CcEntry *e, CcBuf *buf, bool *stale);
+
 /* Like cc_cache_get, but also stubs, whatever the phase (system entries). */
 extern bool cc_cache_peek(uint16 ns, const char *key, uint16 keylen,
 						  CcEntry *e, CcBuf *buf);
 
-/* Only whether there is a live entry, and its deadline. */
+/* Only whether there is a live entry, and its deadline; prolongs nothing. */
 extern bool cc_cache_has(uint16 ns, const char *key, uint16 keylen,
 						 int64 *expires);
 
@@ -134,7 +185,10 @@ extern void cc_cache_scan(uint16 ns, CcScan *scan, CcEntryFn fn, void *arg);
 /* Number of live entries of a namespace; walks it. */
 extern uint64 cc_cache_count(uint16 ns);
 
-/* Raises the namespace's horizon: everything in it is gone, here at once. */
+/*
+ * Raises the namespace's horizon: everything in it is gone, here at once.
+ * Raises no error, like PUT.
+ */
 extern CcResult cc_cache_clear(uint16 ns);
 
 /*
@@ -145,6 +199,9 @@ extern CcResult cc_cache_clear(uint16 ns);
 typedef void (*CcSystemHook) (const char *key, uint16 keylen);
 
 extern CcSystemHook cc_cache_system_hook;
+
+/* The largest value that a system entry may have */
+#define CC_MAX_SYSTEM_VALUE	8192
 
 /* The key of a namespace's horizon, "h" database \0 name; returns its length. */
 #define CC_SYSTEM_KEY_MAX	(1 + 2 * CC_NAME_LEN)

@@ -23,7 +23,8 @@ read_head(CcReader *r, int64 *start)
 	(void) cc_read_bytes(r, CC_ID_LEN);
 	*start = (int64) cc_read_u64(r);
 	n = cc_read_u16(r);
-	if (r->bad || cc_reader_left(r) != (Size) n * CC_COUNTER_PART)
+	if (r->bad || n > CC_MAX_ORIGINS ||
+		cc_reader_left(r) != (Size) n * CC_COUNTER_PART)
 		return -1;
 	return n;
 }
@@ -79,7 +80,8 @@ cc_counter_add(CcBuf *value, const CcNodeId *node, uint64 incarnation,
 
 	cc_reader_init(&r, value->data, value->len);
 	n = read_head(&r, &start);
-	if (n < 0 || !cc_counter_value(value->data, value->len, number))
+	if (n < 0 || n == CC_MAX_ORIGINS ||
+		!cc_counter_value(value->data, value->len, number))
 		return CC_COUNTER_BAD;
 	for (int i = 0; i < n && at == 0; i++)
 	{
@@ -114,6 +116,129 @@ cc_counter_add(CcBuf *value, const CcNodeId *node, uint64 incarnation,
 		patch_u64(value, at + 8, (uint64) sum);
 	}
 	return CC_COUNTER_OK;
+}
+
+/* One origin's part, as it stands in the value. */
+typedef struct Part
+{
+	const char *at;
+	uint64		step;
+} Part;
+
+static Part
+part(const char *value, int i)
+{
+	Part		p = {.at = value + CC_COUNTER_HEAD + (Size) i * CC_COUNTER_PART};
+	CcReader	r;
+
+	cc_reader_init(&r, p.at + CC_ID_LEN + 8, 8);
+	p.step = cc_read_u64(&r);
+	return p;
+}
+
+static int
+nparts(const char *value, Size len)
+{
+	CcReader	r;
+	int64		start;
+
+	cc_reader_init(&r, value, len);
+	return read_head(&r, &start);
+}
+
+/* The part of the same origin; one without address when there is none. */
+static Part
+find_part(const char *value, int n, const char *origin)
+{
+	Part		none = {0};
+
+	for (int i = 0; i < n; i++)
+	{
+		Part		p = part(value, i);
+
+		if (memcmp(p.at, origin, CC_ID_LEN + 8) == 0)
+			return p;
+	}
+	return none;
+}
+
+/* Order of the bases: HLC, then node. */
+static int
+compare_base(const char *a, const char *b)
+{
+	CcReader	ra;
+	CcReader	rb;
+	uint64		ha;
+	uint64		hb;
+
+	cc_reader_init(&ra, a, CC_COUNTER_HEAD);
+	cc_reader_init(&rb, b, CC_COUNTER_HEAD);
+	ha = cc_read_u64(&ra);
+	hb = cc_read_u64(&rb);
+	if (ha != hb)
+		return ha < hb ? -1 : 1;
+	return memcmp(a + 8, b + 8, CC_ID_LEN);
+}
+
+bool
+cc_counter_join(CcBuf *out, const char *a, Size alen, const char *b, Size blen)
+{
+	int			na = nparts(a, alen);
+	int			nb = nparts(b, blen);
+	int			n = na;
+	int			cmp;
+	Size		len;
+
+	if (na < 0 || nb < 0)
+		return false;
+	cmp = compare_base(a, b);
+	if (cmp != 0)
+	{
+		cc_buf_put(out, cmp > 0 ? a : b, cmp > 0 ? alen : blen);
+		return true;
+	}
+	cc_buf_put(out, a, CC_COUNTER_HEAD);
+	for (int i = 0; i < na; i++)
+	{
+		Part		p = part(a, i);
+		Part		q = find_part(b, nb, p.at);
+
+		if (q.at != NULL && q.step > p.step)
+			p = q;
+		cc_buf_put(out, p.at, CC_COUNTER_PART);
+	}
+	for (int i = 0; i < nb && n < CC_MAX_ORIGINS; i++)
+	{
+		Part		q = part(b, i);
+
+		if (find_part(a, na, q.at).at != NULL)
+			continue;
+		cc_buf_put(out, q.at, CC_COUNTER_PART);
+		n++;
+	}
+	len = out->len;
+	out->len = CC_COUNTER_HEAD - 2;
+	cc_buf_put_u16(out, (uint16) n);
+	out->len = len;
+	return true;
+}
+
+bool
+cc_counter_equal(const char *a, Size alen, const char *b, Size blen)
+{
+	int			n = nparts(a, alen);
+
+	if (alen != blen || memcmp(a, b, CC_COUNTER_HEAD) != 0)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		Part		p = part(a, i);
+		Part		q = find_part(b, n, p.at);
+
+		if (q.at == NULL || memcmp(p.at, q.at, CC_COUNTER_PART) != 0)
+			return false;
+	}
+	return true;
 }
 
 bool

@@ -48,6 +48,19 @@ extern CcCounterResult cc_counter_add(CcBuf *value, const CcNodeId *node,
 									  uint64 incarnation, int64 by,
 									  int64 *number);
 
+/*
+ * PROTOCOL.md, counters join (a PN-counter; Shapiro et al., "A comprehensive
+ * study of convergent and commutative replicated data types", 2011): puts the
+ * join of a and b into out, which has room for both.  With one base origin by
+ * origin the later step; with two the one with the newer base.  False when one
+ * is malformed.
+ */
+extern bool cc_counter_join(CcBuf *out, const char *a, Size alen,
+							const char *b, Size blen);
+
+/* Whether two counters are the same, in whatever order their parts stand. */
+extern bool cc_counter_equal(const char *a, Size alen, const char *b, Size blen);
+
 /* A decimal integer, with blanks around it as PostgreSQL takes them. */
 extern bool cc_counter_parse(const char *text, Size len, int64 *number);
 

@@ -73,7 +73,7 @@ cc_cache_wait_journal(uint64 pos, bool sync)
 	while (s->persist && pg_atomic_read_u32(&s->journal_failed) == 0 &&
 		   pg_atomic_read_u64(sync ? &s->synced : &s->journaled) <= pos)
 	{
-		if (!cc_state_takes_writes())
+		if (!cc_state_takes_writes() || cc_wait_given_up())
 			return;
 		cc_wake_writer();
 		cc_wait_journal();

@@ -16,20 +16,38 @@
 #include "cache/cache.h"
 
 #include "cache/expire.h"
+#include "cache/extra.h"
 
 /* Buckets that are read under one hold of a lock */
 #define BUCKETS_A_TIME		32
 
-/* Common part of the readers; stubs only when asked for. */
+/* What a reader wants to see beside what is fresh. */
+typedef enum Want
+{
+	WANT_FRESH,
+	WANT_STALE,					/* what is in its grace too */
+	WANT_ALL					/* stubs and everything */
+} Want;
+
 static bool
-read_entry(uint16 ns, const char *key, uint16 keylen, bool stubs,
+wanted(CcPartitionShared *p, CcHeaderShared *h, Want want, int64 now)
+{
+	if (want == WANT_ALL)
+		return true;
+	return cc_header_type(h) != CC_STUB && !cc_expire_cleared(h->ns, h->hlc) &&
+		!cc_expire_over(h->expires, now) &&
+		(want == WANT_STALE || !cc_expire_over(cc_extra_fresh(p, h), now));
+}
+
+/* Common part of the readers. */
+static bool
+read_entry(uint16 ns, const char *key, uint16 keylen, Want want, int64 now,
 		   CcEntry *e, CcBuf *buf)
 {
 	uint64		hash[2];
 	CcPartitionShared *p;
 	Size		need;
 	bool		found;
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
 
 	cc_store_hash(ns, key, keylen, hash);
 	p = cc_store_partition_of(hash[0]);
@@ -41,9 +59,7 @@ read_entry(uint16 ns, const char *key, uint16 keylen, bool stubs,
 		found = false;
 		cc_store_lock(p, false);
 		h = cc_store_find(p, hash[0], ns, key, keylen);
-		if (h != NULL && (stubs || (cc_header_type(h) != CC_STUB &&
-									!cc_expire_cleared(ns, h->hlc) &&
-									!cc_expire_over(h->expires, now))))
+		if (h != NULL && wanted(p, h, want, now))
 		{
 			found = cc_store_read(p, h, e, buf, &need);
 			if (found && !h->visited)
@@ -56,18 +72,62 @@ read_entry(uint16 ns, const char *key, uint16 keylen, bool stubs,
 	}
 }
 
+/* A sliding entry was read at now: its deadline moves on. */
+static void
+slide(uint16 ns, const char *key, uint16 keylen, CcEntry *e, const CcExtra *x,
+	  int64 now)
+{
+	CcChange	c = {.op = CC_OP_SLIDE, .ns = ns, .key = key, .keylen = keylen};
+	CcOutcome	o;
+	int64		to = cc_extra_slide(x, now);
+
+	if (to == 0)
+		return;
+	if (cc_cache_change(&c, &o) == CC_DONE)
+		e->expires = to;
+}
+
+bool
+cc_cache_get_stale(uint16 ns, const char *key, uint16 keylen, CcEntry *e,
+				   CcBuf *buf, bool *stale)
+{
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+	CcExtra		x;
+
+	*stale = false;
+	if (!cc_state_serves() ||
+		!read_entry(ns, key, keylen, WANT_STALE, now, e, buf))
+		return false;
+	cc_extra_strip(e, &x);
+	e->expires = x.fresh;
+	*stale = cc_expire_over(x.fresh, now);
+	if (unlikely(x.ttl_ms != 0) && !*stale)
+		slide(ns, key, keylen, e, &x, now);
+	return true;
+}
+
 bool
 cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 {
-	if (!cc_state_serves())
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+	CcExtra		x;
+
+	if (!cc_state_serves() ||
+		!read_entry(ns, key, keylen, WANT_FRESH, now, e, buf))
 		return false;
-	return read_entry(ns, key, keylen, false, e, buf);
+	if (unlikely((e->flags & CC_F_EXTRA) != 0))
+	{
+		cc_extra_strip(e, &x);
+		e->expires = x.fresh;
+		slide(ns, key, keylen, e, &x, now);
+	}
+	return true;
 }
 
 bool
 cc_cache_peek(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 {
-	return read_entry(ns, key, keylen, true, e, buf);
+	return read_entry(ns, key, keylen, WANT_ALL, 0, e, buf);
 }
 
 bool
@@ -85,11 +145,10 @@ cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 	p = cc_store_partition_of(hash[0]);
 	cc_store_lock(p, false);
 	h = cc_store_find(p, hash[0], ns, key, keylen);
-	found = h != NULL && cc_header_type(h) != CC_STUB &&
-		!cc_expire_cleared(ns, h->hlc) && !cc_expire_over(h->expires, now);
+	found = h != NULL && wanted(p, h, WANT_FRESH, now);
 	if (found)
 	{
-		*expires = h->expires;
+		*expires = cc_extra_fresh(p, h);
 		if (!h->visited)
 			h->visited = 1;
 	}
@@ -99,10 +158,9 @@ cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 
 /* Whether a listing shows the entry. */
 static bool
-listed(CcHeaderShared *h, uint16 ns, int64 now)
+listed(CcPartitionShared *p, CcHeaderShared *h, uint16 ns, int64 now)
 {
-	return h->ns == ns && cc_header_type(h) != CC_STUB &&
-		!cc_expire_cleared(ns, h->hlc) && !cc_expire_over(h->expires, now);
+	return h->ns == ns && wanted(p, h, WANT_FRESH, now);
 }
 
 /*
@@ -129,8 +187,9 @@ scan_run(CcPartitionShared *p, uint32 b, uint16 ns, CcBuf *entries, CcBuf *data,
 		{
 			CcEntry		e;
 			Size		missing = 0;
+			CcExtra		x;
 
-			if (!listed(h, ns, now))
+			if (!listed(p, h, ns, now))
 				continue;
 			if (cc_buf_room(entries) < sizeof(e) ||
 				!cc_store_read(p, h, &e, data, &missing))
@@ -141,6 +200,8 @@ scan_run(CcPartitionShared *p, uint32 b, uint16 ns, CcBuf *entries, CcBuf *data,
 				*need = n == 0 ? Max(missing, sizeof(e)) : 0;
 				goto done;
 			}
+			cc_extra_strip(&e, &x);
+			e.expires = x.fresh;
 			cc_buf_put(entries, &e, sizeof(e));
 		}
 	}
@@ -206,7 +267,7 @@ cc_cache_count(uint16 ns)
 			{
 				for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
 					 h = cc_store_next(p, h))
-					count += listed(h, ns, now);
+					count += listed(p, h, ns, now);
 			}
 			cc_store_unlock(p);
 		}

@@ -21,6 +21,7 @@
 #include "cache/record.h"
 
 #include "cache/counter.h"
+#include "cache/extra.h"
 
 #define ORIGIN_BYTES	(1 + CC_ID_LEN + 8)
 #define PAIR_BYTES		(2 + 8) /* origin and sequence number in a vector */
@@ -515,6 +516,7 @@ static bool
 entry_is_sound(const CcEntry *e)
 {
 	int64		number;
+	uint32		extra = cc_extra_len(e->type, e->flags);
 
 	if (e->type > CC_LAST_TYPE || e->flags & ~CC_F_ALL)
 		return false;
@@ -522,7 +524,12 @@ entry_is_sound(const CcEntry *e)
 		return false;
 	if ((e->flags & CC_F_TOMBSTONE) && e->type != CC_STUB)
 		return false;
-	if ((e->type == CC_STUB || e->flags & CC_F_NULL) && e->vallen != 0)
+	if (e->vallen < extra || ((e->type == CC_STUB || e->flags & CC_F_NULL) &&
+							  e->vallen != extra))
+		return false;
+	if ((e->flags & CC_F_EXTRA) && (e->type == CC_COUNTER ||
+									(e->type == CC_STUB &&
+									 !(e->flags & CC_F_TOMBSTONE))))
 		return false;
 	if (e->type == CC_COUNTER &&
 		!cc_counter_value(e->value, e->vallen, &number))
@@ -573,6 +580,7 @@ take_entry_rest(CcDecoder *dec, uint8 bits, CcEntry *e)
 	if ((e->key = cc_read_bytes(&dec->r, payload)) == NULL)
 		return refuse(dec, "an entry is cut short");
 	e->value = e->key + e->keylen;
+	e->block = NULL;
 	return true;
 }
 
@@ -607,7 +615,7 @@ cc_decode_entry(CcDecoder *dec, CcEntry *e)
 
 	/* of a stub it does not matter what its value was */
 	if (e->type == CC_STUB)
-		e->flags &= CC_F_TOMBSTONE;
+		e->flags &= CC_F_TOMBSTONE | CC_F_EXTRA;
 	if (e->vallen == 0)
 		e->value = NULL;
 	if (e->ns == CC_NO_NS)

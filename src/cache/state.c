@@ -69,6 +69,10 @@ cc_state_init(void *mem, uint32 origin_cap)
 	pg_atomic_init_u32(&s->bad_blocks, 0);
 	pg_atomic_init_u32(&s->seeds_version, 0);
 	pg_atomic_init_u64(&s->sweep_cycle, 0);
+	for (int i = 0; i < CC_INVALIDATED; i++)
+		pg_atomic_init_u64(&s->invalidated[i], 0);
+	cc_replay_init(&s->replay);
+	pg_atomic_init_u32(&s->nown_lists, 0);
 	pg_atomic_init_u32(&s->norigins, 0);
 	pg_atomic_init_u32(&s->nnamespaces, 0);
 
@@ -177,6 +181,26 @@ cc_state_find_namespace(const char *database, const char *name)
 	return CC_NO_NS;
 }
 
+/* Without a declaration; "default" needs none. */
+static void
+init_namespace(CcNamespaceShared *ns)
+{
+	pg_atomic_init_u64(&ns->horizon, 0);
+	pg_atomic_init_u64(&ns->version, 0);
+	pg_atomic_init_u32(&ns->flags, strcmp(ns->name, CC_DEFAULT_NS) == 0 ?
+					   CC_NS_BUILTIN : 0);
+	pg_atomic_init_u32(&ns->on_split, 0);
+	pg_atomic_init_u64(&ns->ttl_ms, 0);
+	pg_atomic_init_u64(&ns->max_age_ms, 0);
+	pg_atomic_init_u64(&ns->grace_ms, 0);
+	pg_atomic_init_u64(&ns->max_chunks, 0);
+	pg_atomic_init_u32(&ns->own_list, 0);
+	pg_atomic_init_u64(&ns->entries, 0);
+	pg_atomic_init_u64(&ns->chunks, 0);
+	pg_atomic_init_u64(&ns->evictions, 0);
+	pg_atomic_init_u64(&ns->expirations, 0);
+}
+
 uint16
 cc_state_namespace(const char *database, const char *name)
 {
@@ -208,7 +232,7 @@ cc_state_namespace(const char *database, const char *name)
 		memcpy(both + dlen + 1, name, nlen);
 		cc_hash128(both, dlen + 1 + nlen, 0, h);
 		ns->seed = h[0];
-		pg_atomic_init_u64(&ns->horizon, 0);
+		init_namespace(ns);
 		pg_write_barrier();
 		pg_atomic_write_u32(&cc.state->nnamespaces, n + 1);
 	}

@@ -25,6 +25,7 @@
 #include "base/hlc.h"
 #include "base/port.h"
 #include "base/vv.h"
+#include "cache/replay.h"
 
 #define CC_ID_LEN			16
 #define CC_MAX_ORIGINS		4096	/* PROTOCOL.md, retire */
@@ -35,6 +36,13 @@
 #define CC_NO_ORIGIN		UINT16_MAX
 #define CC_NS_SYSTEM		0	/* members, horizons, cluster id */
 #define CC_NO_NS			UINT16_MAX
+#define CC_DEFAULT_NS		"default"	/* exists in every database */
+
+/*
+ * Words by key hash that remember up to which position of the WAL keys were
+ * invalidated (see invalidated).
+ */
+#define CC_INVALIDATED		4096
 
 typedef struct CcNodeId
 {
@@ -65,8 +73,20 @@ typedef struct CcOriginShared
 #define CC_ORIGIN_ORPHANED	0x04	/* closed, and no member's VV is beyond
 									 * ours: entries beyond get new dots */
 
+/* A namespace's flags, as its declaration says (cache/namespace.h) */
+#define CC_NS_DECLARED		0x0001
+#define CC_NS_REQUIRE_TTL	0x0002
+#define CC_NS_UNSAVED		0x0004	/* its entries are in no file */
+#define CC_NS_LOCAL			0x0008	/* its entries never leave their node */
+#define CC_NS_SYNC			0x0010	/* writes wait for the peers */
+#define CC_NS_SLIDING		0x0020
+#define CC_NS_PUBLIC_READ	0x0040	/* everybody may read it */
+#define CC_NS_PUBLIC_WRITE	0x0080
+#define CC_NS_BUILTIN		(CC_NS_DECLARED | CC_NS_PUBLIC_READ | CC_NS_PUBLIC_WRITE)
+
 typedef struct CcNamespaceShared
 {
+	/* constant */
 	char		database[CC_NAME_LEN];
 	char		name[CC_NAME_LEN];
 	uint64		seed;			/* of the hash of its keys */
@@ -75,6 +95,32 @@ typedef struct CcNamespaceShared
 	 * The horizon: entries at or below it do not exist.  Only rises.
 	 */
 	pg_atomic_uint64 horizon;
+
+	/*
+	 * What its declaration says, for those who must not look it up.  Written
+	 * by cc_namespace_applied under the lock of the partition that holds the
+	 * declaration, the version last; read word by word without a lock: a
+	 * reader may see some settings of the old and some of the new one.
+	 */
+	pg_atomic_uint64 version;	/* HLC of the declaration; 0: none yet */
+	pg_atomic_uint32 flags;		/* CC_NS_* */
+	pg_atomic_uint32 on_split;	/* CcOnSplit */
+	pg_atomic_uint64 ttl_ms;	/* 0: no default */
+	pg_atomic_uint64 max_age_ms;	/* 0: none */
+	pg_atomic_uint64 grace_ms;
+	pg_atomic_uint64 max_chunks;	/* max_memory; 0: no bound of its own */
+
+	/*
+	 * Index of its own list of values in every partition, 0: it shares
+	 * CC_LIST_VALUES.  Given once, under state->lock, and never taken back.
+	 */
+	pg_atomic_uint32 own_list;
+
+	/* Entries with a value and their chunks, counted by the store */
+	pg_atomic_uint64 entries;
+	pg_atomic_uint64 chunks;
+	pg_atomic_uint64 evictions;
+	pg_atomic_uint64 expirations;
 } CcNamespaceShared;
 
 typedef struct CcStateShared
@@ -102,6 +148,9 @@ typedef struct CcStateShared
 									 * in vain for a higher one: nobody waits
 									 * again before it moves */
 	int64		max_skew_ms;	/* setting, for processes without GUCs */
+	uint64		system;			/* identifier of the database system, which a
+								 * standby has in common with its primary; by
+								 * the writer before the phase leaves LOADING */
 
 	/*
 	 * Set when a stub beyond VVj had to be forgotten (PROTOCOL.md, bound):
@@ -132,6 +181,17 @@ typedef struct CcStateShared
 	/* counts what the sweep has completed; see cc_expire_sweep */
 	pg_atomic_uint64 sweep_cycle;
 
+	/*
+	 * By key hash, the highest position in our own system's WAL at which a
+	 * transaction ended that had invalidated a key of this hash.  On a standby
+	 * that may be ahead of what it has replayed; see cc_cache_change, fill.
+	 * Only rises.
+	 */
+	pg_atomic_uint64 invalidated[CC_INVALIDATED];
+
+	CcReplayShared replay;		/* of a standby; see its file */
+
+	pg_atomic_uint32 nown_lists;	/* own_list that were given */
 	uint32		origin_cap;
 	pg_atomic_uint32 norigins;
 	pg_atomic_uint32 nnamespaces;
@@ -180,6 +240,10 @@ extern void cc_state_init(void *mem, uint32 origin_cap);
 #define cc_origin(i)		(&cc_state_array(CcOriginShared, origins)[i])
 #define cc_origin_flags(i)	(&cc_state_array(pg_atomic_uint32, flags)[i])
 #define cc_namespace(i)		(&cc_state_array(CcNamespaceShared, namespaces)[i])
+#define cc_namespace_has(i, flag) \
+	((pg_atomic_read_u32(&cc_namespace(i)->flags) & (flag)) != 0)
+#define cc_state_invalidated(hash) \
+	(&cc.state->invalidated[(hash) % CC_INVALIDATED])
 
 static inline uint64
 cc_state_vv(int origin)

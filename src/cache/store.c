@@ -7,6 +7,8 @@
  */
 #include "cache/store.h"
 
+#include "cache/extra.h"
+
 #define PARTITION_ALIGN		128
 
 #define chunk_next(p, c)	(*(uint32 *) ((char *) (p) + (p)->chunks + \
@@ -299,6 +301,13 @@ cc_store_copy_value(CcPartitionShared *p, CcHeaderShared *h, char *to)
 }
 
 void
+cc_store_copy_head(CcPartitionShared *p, CcHeaderShared *h, char *to, Size len)
+{
+	Assert(len <= h->vallen);
+	walk_payload(p, h, h->keylen, len, to, COPY_OUT);
+}
+
+void
 cc_store_describe(CcHeaderShared *h, CcEntry *e)
 {
 	e->hash = h->hash;
@@ -308,6 +317,7 @@ cc_store_describe(CcHeaderShared *h, CcEntry *e)
 	e->expires = h->expires;
 	e->key = NULL;
 	e->value = NULL;
+	e->block = NULL;
 	e->vallen = h->vallen;
 	e->keylen = h->keylen;
 	e->ns = h->ns;
@@ -456,6 +466,17 @@ resize_chain(CcPartitionShared *p, CcHeaderShared *h, uint32 have, uint32 want)
 	}
 }
 
+static void
+put_value(CcPartitionShared *p, CcHeaderShared *h, const CcEntry *e)
+{
+	Size		block = e->block == NULL ? 0 : cc_extra_len(e->type, e->flags);
+
+	if (block > 0)
+		walk_payload(p, h, e->keylen, block, (char *) e->block, COPY_IN);
+	walk_payload(p, h, e->keylen + block, e->vallen - block,
+				 (char *) e->value, COPY_IN);
+}
+
 CcHeaderShared *
 cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
 {
@@ -506,7 +527,7 @@ cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
 	h->kind = e->type | e->flags << 4;
 	if (old == NULL)
 		walk_payload(p, h, 0, e->keylen, (char *) e->key, COPY_IN);
-	walk_payload(p, h, e->keylen, e->vallen, (char *) e->value, COPY_IN);
+	put_value(p, h, e);
 	if (!same_list)
 		list_add(p, h);
 	cc_store_end(p);

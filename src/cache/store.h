@@ -59,7 +59,8 @@ typedef enum CcType
 /* An entry's flags */
 #define CC_F_TOMBSTONE	0x01	/* born as a stub, by a delete */
 #define CC_F_NULL		0x02	/* its value is NULL */
-#define CC_F_ALL		0x03
+#define CC_F_EXTRA		0x04	/* a block before its value; see extra.h */
+#define CC_F_ALL		0x07
 
 /*
  * The head of an entry, at the start of its first chunk.  All fields under
@@ -107,7 +108,9 @@ typedef enum CcList
 	CC_LIST_VALUES,				/* SIEVE's queue */
 	CC_LIST_STUBS,				/* by the time they became stubs */
 	CC_LIST_SYSTEM,				/* of CC_NS_SYSTEM: never evicted */
-	CC_NLISTS
+	CC_LIST_OWN,				/* from here on values of namespaces that have
+								 * a bound of their own (own_list) */
+	CC_NLISTS = 64
 } CcList;
 
 typedef struct CcPartitionShared
@@ -170,6 +173,13 @@ typedef struct CcEntry
 	uint16		at_node;
 	uint8		type;			/* CcType */
 	uint8		flags;
+
+	/*
+	 * Of an entry that is about to be stored: its block (extra.h), where that
+	 * does not stand before the value in memory; vallen counts it too.  NULL
+	 * in all others.
+	 */
+	const char *block;
 } CcEntry;
 
 /*
@@ -237,6 +247,10 @@ extern bool cc_store_key_equals(CcPartitionShared *p, CcHeaderShared *h,
 /* Copies key (keylen bytes), value (vallen bytes) out. */
 extern void cc_store_copy_key(CcPartitionShared *p, CcHeaderShared *h, char *to);
 extern void cc_store_copy_value(CcPartitionShared *p, CcHeaderShared *h, char *to);
+
+/* Copies the first len bytes of the value. */
+extern void cc_store_copy_head(CcPartitionShared *p, CcHeaderShared *h, char *to,
+							   Size len);
 
 /* Everything but key and value. */
 extern void cc_store_describe(CcHeaderShared *h, CcEntry *e);

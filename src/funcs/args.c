@@ -14,10 +14,9 @@
 #include "commands/dbcommands.h"
 #include "common/int.h"
 #include "datatype/timestamp.h"
+#include "funcs/privileges.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-
-#define DEFAULT_NS		"default"
 
 /* 1970 to 2000, in ms */
 #define EPOCH_MS \
@@ -71,18 +70,38 @@ cc_args_raise_not_ready(void)
 			 errhint("Wait for it with cache_wait_ready.")));
 }
 
+/* Names that this backend has asked for lately, most recent first */
+#define RECENT			8
+
 /*
- * Namespace "default" of this database.  An index is never given twice while
- * the server runs, and a database in use is not renamed.
+ * Index of a namespace by its name.  An index is never given twice while the
+ * server runs, and a database in use is not renamed, so it is remembered.
  */
 static uint16
-default_namespace(void)
+namespace_index(const char *name, Size len)
 {
-	static uint16 ns = CC_NO_NS;
-
-	if (unlikely(ns == CC_NO_NS))
+	static struct
 	{
-		ns = cc_state_namespace(get_database_name(MyDatabaseId), DEFAULT_NS);
+		char		name[CC_NAME_LEN];
+		Size		len;
+		uint16		ns;
+	}			recent[RECENT];
+	char		whole[CC_NAME_LEN];
+	uint16		ns;
+	int			i;
+
+	for (i = 0; i < RECENT && recent[i].len != 0; i++)
+	{
+		if (recent[i].len == len && memcmp(recent[i].name, name, len) == 0)
+			return recent[i].ns;
+	}
+	if (len == 0 || len >= CC_NAME_LEN || memchr(name, '\0', len) != NULL)
+		return CC_NO_NS;
+	memcpy(whole, name, len);
+	whole[len] = '\0';
+	if (strcmp(whole, CC_DEFAULT_NS) == 0)
+	{
+		ns = cc_state_namespace(get_database_name(MyDatabaseId), whole);
 		if (ns == CC_NO_NS)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -90,13 +109,32 @@ default_namespace(void)
 					 errhint("The nodes of a group have at most %d in all "
 							 "databases together.", CC_MAX_NAMESPACES - 1)));
 	}
+	else
+		ns = cc_state_find_namespace(get_database_name(MyDatabaseId), whole);
+	if (ns == CC_NO_NS)
+		return CC_NO_NS;
+	i = Min(i, RECENT - 1);
+	memmove(&recent[1], &recent[0], i * sizeof(recent[0]));
+	memcpy(recent[0].name, whole, len);
+	recent[0].len = len;
+	recent[0].ns = ns;
 	return ns;
 }
 
 uint16
-cc_args_namespace(FunctionCallInfo fcinfo, int arg)
+cc_args_find_namespace(const char *name)
+{
+	uint16		ns = namespace_index(name, strlen(name));
+
+	return ns != CC_NO_NS && cc_namespace_has(ns, CC_NS_DECLARED) ? ns :
+		CC_NO_NS;
+}
+
+uint16
+cc_args_namespace(FunctionCallInfo fcinfo, int arg, uint8 need)
 {
 	text	   *name;
+	uint16		ns;
 
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
@@ -104,31 +142,25 @@ cc_args_namespace(FunctionCallInfo fcinfo, int arg)
 				 errmsg("cache namespace must not be null")));
 
 	name = PG_GETARG_TEXT_PP(arg);
-	if (VARSIZE_ANY_EXHDR(name) != strlen(DEFAULT_NS) ||
-		memcmp(VARDATA_ANY(name), DEFAULT_NS, strlen(DEFAULT_NS)) != 0)
+	ns = namespace_index(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	if (ns == CC_NO_NS || !cc_namespace_has(ns, CC_NS_DECLARED))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("cache namespace \"%s\" does not exist",
 						text_to_cstring(name)),
-				 errhint("The namespace \"%s\" exists in every database.",
-						 DEFAULT_NS)));
-	return default_namespace();
+				 errhint("Declare it with cache_namespace(%s), or use \"%s\", "
+						 "which exists in every database.",
+						 quote_literal_cstr(text_to_cstring(name)),
+						 CC_DEFAULT_NS)));
+	cc_privileges_check(ns, need);
+	return ns;
 }
 
 void
-cc_args_key(FunctionCallInfo fcinfo, int ns_arg, CcKey *k)
+cc_args_check_key(const text *key)
 {
-	text	   *key;
-	Size		len;
+	Size		len = VARSIZE_ANY_EXHDR(key);
 
-	cc_args_require_loaded();
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("cache key must not be null")));
-
-	key = PG_GETARG_TEXT_PP(0);
-	len = VARSIZE_ANY_EXHDR(key);
 	if (len == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -139,10 +171,24 @@ cc_args_key(FunctionCallInfo fcinfo, int ns_arg, CcKey *k)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("cache key of %zu bytes is too long", len),
 				 errhint("Keys have 1 to %d bytes.", CC_MAX_KEY)));
+}
 
+void
+cc_args_key(FunctionCallInfo fcinfo, int ns_arg, uint8 need, CcKey *k)
+{
+	text	   *key;
+
+	cc_args_require_loaded();
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("cache key must not be null")));
+
+	key = PG_GETARG_TEXT_PP(0);
+	cc_args_check_key(key);
 	k->key = VARDATA_ANY(key);
-	k->keylen = (uint16) len;
-	k->ns = cc_args_namespace(fcinfo, ns_arg);
+	k->keylen = (uint16) VARSIZE_ANY_EXHDR(key);
+	k->ns = cc_args_namespace(fcinfo, ns_arg, need);
 }
 
 /*

@@ -17,7 +17,7 @@
 #define CC_ARGS_H
 
 #include "base/compat.h"
-#include "cache/cache.h"
+#include "cache/namespace.h"
 #include "fmgr.h"
 #include "utils/timestamp.h"
 
@@ -39,13 +39,24 @@ extern const char *cc_args_phase_name(void);
 extern void cc_args_raise_not_ready(void);
 
 /*
- * Index of the namespace named by the argument; error 42704 when there is
- * none.  The argument must not be NULL (error 22004).
+ * Index of a namespace of this database that exists for users; CC_NO_NS when
+ * there is none of this name.
  */
-extern uint16 cc_args_namespace(FunctionCallInfo fcinfo, int arg);
+extern uint16 cc_args_find_namespace(const char *name);
+
+/*
+ * The namespace named by the argument; error 42704 when there is none, 42501
+ * when the effective user lacks a privilege (CC_PRIV_*) there, 22004 when the
+ * argument is NULL.
+ */
+extern uint16 cc_args_namespace(FunctionCallInfo fcinfo, int arg, uint8 need);
+
+/* Whether a text can be a key: error 22023 or 54000. */
+extern void cc_args_check_key(const text *key);
 
 /* Key and namespace, for a function whose first argument is the key. */
-extern void cc_args_key(FunctionCallInfo fcinfo, int ns_arg, CcKey *k);
+extern void cc_args_key(FunctionCallInfo fcinfo, int ns_arg, uint8 need,
+						CcKey *k);
 
 /*
  * A time to live as CcChange wants it: ms, 0 for none (also when it is NULL),

@@ -4,8 +4,7 @@
  *	  SQL functions that read and write one entry.
  *
  * Thin: arguments are checked and detoasted, then one call into cache/ does
- * the work, then the outcome becomes a result or an error.  Puts and deletes
- * take effect at once, and stay when the transaction rolls back.
+ * the work, then the outcome becomes a result or an error.
  *
  * Locking: none here, and none is held when an error is raised.
  *
@@ -15,13 +14,11 @@
  */
 #include "postgres.h"
 
-#include "base/guc.h"
 #include "base/stats.h"
-#include "cache/cache.h"
 #include "cache/counter.h"
-#include "cache/files.h"
-#include "cluster/membership.h"
+#include "cache/xact.h"
 #include "funcs/args.h"
+#include "funcs/write.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -45,82 +42,14 @@ PG_FUNCTION_INFO_V1(cachecluster_incr);
  * Writing
  */
 
-/* Raises the error for a write that cannot be done; it counts as rejected. */
-static void
-reject(CcResult result, const CcChange *c)
-{
-	cc_stats_add(CC_STAT_REJECTED, 1);
-
-	switch (result)
-	{
-		case CC_NOT_READY:
-			cc_args_raise_not_ready();
-			break;
-		case CC_TOO_LARGE:
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("cache value of %u bytes is too large", c->vallen),
-					 errhint("With this setting of cachecluster.memory key "
-							 "and value have at most %zu bytes together.",
-							 cc_store_max_payload())));
-			break;
-		case CC_NOT_NUMBER:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("value of cache key \"%s\" is not an integer",
-							pnstrdup(c->key, c->keylen)),
-					 errhint("Only integers from bigint's range can be "
-							 "incremented.")));
-			break;
-		case CC_OVERFLOW:
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("bigint out of range")));
-			break;
-		default:
-			elog(ERROR, "unexpected result %d of a cache write", result);
-	}
-}
-
-/* Setting min_nodes: refused while too few members can be reached. */
-static void
-check_min_nodes(void)
-{
-	int			reachable;
-
-	if (likely(cc_min_nodes <= 1))
-		return;
-	(void) cc_membership_count(&reachable);
-	if (reachable >= cc_min_nodes)
-		return;
-	cc_stats_add(CC_STAT_REJECTED, 1);
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("too few nodes of the cache can be reached"),
-			 errdetail("%d can be reached, this one included, and "
-					   "cachecluster.min_nodes is %d.",
-					   reachable, cc_min_nodes),
-			 errhint("pg_stat_cachecluster_peers shows which nodes are "
-					 "down.")));
-}
-
-/* Makes the change.  What its conditions forbid is no error. */
+/* Makes the change of a key; see cc_write. */
 static CcResult
-change(CcChange *c, const CcKey *k, CcOutcome *o)
+change(CcChange *c, const CcKey *k, bool immediate, CcOutcome *o)
 {
-	CcResult	result;
-
 	c->ns = k->ns;
 	c->key = k->key;
 	c->keylen = k->keylen;
-	check_min_nodes();
-
-	result = cc_cache_change(c, o);
-	if (unlikely(result != CC_DONE && result != CC_UNCHANGED))
-		reject(result, c);
-	if (result == CC_DONE && cc_journal_sync_mode == CC_SYNC_ALWAYS)
-		cc_cache_wait_journal(o->pos, true);
-	return result;
+	return cc_write(c, immediate, o);
 }
 
 static bool
@@ -139,11 +68,18 @@ enum
 static void
 read_put_options(FunctionCallInfo fcinfo, CcChange *c)
 {
-	c->ttl_ms = cc_args_ttl(fcinfo, PUT_TTL);
+	CcPutOptions o = {0};
+
+	o.have_ttl = !PG_ARGISNULL(PUT_TTL);
+	o.ttl_ms = cc_args_ttl(fcinfo, PUT_TTL);
+	o.have_sliding = !PG_ARGISNULL(PUT_SLIDING);
+	o.sliding = flag(fcinfo, PUT_SLIDING);
+	o.have_grace = !PG_ARGISNULL(PUT_GRACE);
+	if (o.have_grace)
+		o.grace_ms = cc_args_timeout(fcinfo, PUT_GRACE);
 	c->if_absent = flag(fcinfo, PUT_IF_ABSENT);
 	c->if_present = flag(fcinfo, PUT_IF_PRESENT);
 	c->keep_ttl = flag(fcinfo, PUT_KEEP_TTL);
-
 	if (!PG_ARGISNULL(PUT_IF_VERSION))
 	{
 		if (PG_GETARG_INT64(PUT_IF_VERSION) <= 0)
@@ -158,15 +94,7 @@ read_put_options(FunctionCallInfo fcinfo, CcChange *c)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("if_absent contradicts if_present and if_version")));
-	if (flag(fcinfo, PUT_SLIDING))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("sliding expiry is not supported yet"),
-				 errhint("Move the deadline with cache_touch.")));
-	if (!PG_ARGISNULL(PUT_GRACE))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a grace period is not supported yet")));
+	cc_write_options(c, &o);
 }
 
 /* True when a value was stored: not when a TTL of zero or less deletes. */
@@ -177,26 +105,13 @@ put(FunctionCallInfo fcinfo, const CcKey *k, CcType type,
 	CcChange	c = {.op = CC_OP_PUT, .type = type, .value = value};
 	CcOutcome	o;
 
+	c.ns = k->ns;
 	c.null = value == NULL;
 	read_put_options(fcinfo, &c);
-	if (len > (Size) cc_max_value_size)
-	{
-		cc_stats_add(CC_STAT_REJECTED, 1);
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("cache value of %zu bytes is too large", len),
-				 errhint("Values have at most %d bytes, as set by "
-						 "cachecluster.max_value_size.", cc_max_value_size)));
-	}
+	cc_write_check_size(len);
 	c.vallen = (uint32) len;
-
-	if (change(&c, k, &o) != CC_DONE)
-		return false;
-	if (c.ttl_ms >= 0)
-		cc_stats_add(CC_STAT_PUTS, 1);
-	else if (o.existed)
-		cc_stats_add(CC_STAT_DELETES, 1);
-	return c.ttl_ms >= 0;
+	return change(&c, k, flag(fcinfo, PUT_IMMEDIATE), &o) == CC_DONE &&
+		c.ttl_ms >= 0;
 }
 
 /* text and bytea are alike but for the type */
@@ -206,7 +121,7 @@ put_varlena(FunctionCallInfo fcinfo, CcType type)
 	CcKey		k;
 	struct varlena *value;
 
-	cc_args_key(fcinfo, PUT_NAMESPACE, &k);
+	cc_args_key(fcinfo, PUT_NAMESPACE, CC_PRIV_WRITE, &k);
 	if (PG_ARGISNULL(PUT_VALUE))
 		return put(fcinfo, &k, type, NULL, 0);
 	value = PG_GETARG_VARLENA_PP(PUT_VALUE);
@@ -237,7 +152,7 @@ cachecluster_put_jsonb(PG_FUNCTION_ARGS)
 	Jsonb	   *value;
 	StringInfoData text;
 
-	cc_args_key(fcinfo, PUT_NAMESPACE, &k);
+	cc_args_key(fcinfo, PUT_NAMESPACE, CC_PRIV_WRITE, &k);
 	if (PG_ARGISNULL(PUT_VALUE))
 		PG_RETURN_BOOL(put(fcinfo, &k, CC_JSONB, NULL, 0));
 	value = PG_GETARG_JSONB_P(PUT_VALUE);
@@ -253,10 +168,8 @@ cachecluster_delete(PG_FUNCTION_ARGS)
 	CcChange	c = {.op = CC_OP_DELETE};
 	CcOutcome	o;
 
-	cc_args_key(fcinfo, 1, &k);
-	(void) change(&c, &k, &o);
-	if (o.existed)
-		cc_stats_add(CC_STAT_DELETES, 1);
+	cc_args_key(fcinfo, 1, CC_PRIV_WRITE, &k);
+	(void) change(&c, &k, false, &o);
 	PG_RETURN_BOOL(o.existed);
 }
 
@@ -267,9 +180,7 @@ touch(const CcKey *k, int64 ttl_ms)
 	CcChange	c = {.op = CC_OP_TOUCH, .ttl_ms = ttl_ms};
 	CcOutcome	o;
 
-	(void) change(&c, k, &o);
-	if (ttl_ms < 0 && o.existed)
-		cc_stats_add(CC_STAT_DELETES, 1);
+	(void) change(&c, k, false, &o);
 	return o.existed;
 }
 
@@ -278,7 +189,7 @@ cachecluster_touch(PG_FUNCTION_ARGS)
 {
 	CcKey		k;
 
-	cc_args_key(fcinfo, 2, &k);
+	cc_args_key(fcinfo, 2, CC_PRIV_WRITE, &k);
 	PG_RETURN_BOOL(touch(&k, cc_args_ttl(fcinfo, 1)));
 }
 
@@ -287,7 +198,12 @@ cachecluster_persist(PG_FUNCTION_ARGS)
 {
 	CcKey		k;
 
-	cc_args_key(fcinfo, 1, &k);
+	cc_args_key(fcinfo, 1, CC_PRIV_WRITE, &k);
+	if (cc_namespace_has(k.ns, CC_NS_REQUIRE_TTL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cache namespace \"%s\" requires a ttl",
+						cc_namespace(k.ns)->name)));
 	PG_RETURN_BOOL(touch(&k, 0));
 }
 
@@ -296,21 +212,25 @@ cachecluster_incr(PG_FUNCTION_ARGS)
 {
 	CcKey		k;
 	CcChange	c = {.op = CC_OP_INCR};
+	CcPutOptions options = {0};
 	CcOutcome	o;
 
-	cc_args_key(fcinfo, 3, &k);
+	cc_args_key(fcinfo, 3, CC_PRIV_READ | CC_PRIV_WRITE, &k);
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("increment must not be null")));
 	c.by = PG_GETARG_INT64(1);
-	c.ttl_ms = cc_args_ttl(fcinfo, 2);
+	options.have_ttl = !PG_ARGISNULL(2);
+	options.ttl_ms = cc_args_ttl(fcinfo, 2);
+	options.have_sliding = true;	/* a counter is not */
+	c.ns = k.ns;
+	cc_write_options(&c, &options);
 	if (c.ttl_ms < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("ttl of a counter must be positive")));
-	(void) change(&c, &k, &o);
-	cc_stats_add(CC_STAT_PUTS, 1);
+	(void) change(&c, &k, true, &o);
 	PG_RETURN_INT64(o.counter);
 }
 
@@ -328,15 +248,15 @@ read_entry(FunctionCallInfo fcinfo, CcKey *k, CcEntry *e)
 	static CcBuf buf;
 	bool		found;
 
-	cc_args_key(fcinfo, 1, k);
+	cc_args_key(fcinfo, 1, CC_PRIV_READ, k);
 	if (buf.cap > KEEP_BUF)
 	{
 		cc_buf_free(&buf);
 		cc_buf_init(&buf);
 	}
 	buf.len = 0;
-	found = cc_cache_get(k->ns, k->key, k->keylen, e, &buf);
-	cc_stats_add(found ? CC_STAT_HITS : CC_STAT_MISSES, 1);
+	found = cc_xact_get(k->ns, k->key, k->keylen, e, &buf);
+	cc_stats_count(found ? CC_STAT_HITS : CC_STAT_MISSES, k->ns, 1);
 	return found;
 }
 
@@ -458,8 +378,8 @@ has(FunctionCallInfo fcinfo, int64 *expires)
 {
 	CcKey		k;
 
-	cc_args_key(fcinfo, 1, &k);
-	return cc_cache_has(k.ns, k.key, k.keylen, expires);
+	cc_args_key(fcinfo, 1, CC_PRIV_READ, &k);
+	return cc_xact_has(k.ns, k.key, k.keylen, expires);
 }
 
 Datum

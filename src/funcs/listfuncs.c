@@ -23,6 +23,7 @@
 #include "access/htup_details.h"
 #include "cache/cache.h"
 #include "cache/counter.h"
+#include "cache/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "cluster/membership.h"
@@ -189,7 +190,7 @@ cachecluster_entry(PG_FUNCTION_ARGS)
 	Datum		values[NCOLS];
 	bool		nulls[NCOLS];
 
-	cc_args_key(fcinfo, 1, &k);
+	cc_args_key(fcinfo, 1, CC_PRIV_READ, &k);
 	InitMaterializedSRF(fcinfo, 0);
 	if (rsinfo->setDesc->natts != NCOLS)
 		elog(ERROR, "type cache_entry has %d columns", rsinfo->setDesc->natts);
@@ -197,7 +198,7 @@ cachecluster_entry(PG_FUNCTION_ARGS)
 	cc_buf_init(&buf);
 	PG_TRY();
 	{
-		if (cc_cache_get(k.ns, k.key, k.keylen, &e, &buf))
+		if (cc_xact_get(k.ns, k.key, k.keylen, &e, &buf))
 		{
 			if (!form_row(&e, node_name(e.writer), values, nulls))
 				ereport(ERROR,
@@ -286,7 +287,7 @@ list(FunctionCallInfo fcinfo, bool keys_only, int natts)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("pattern must not be null")));
-	ns = cc_args_namespace(fcinfo, 1);
+	ns = cc_args_namespace(fcinfo, 1, CC_PRIV_READ);
 	parse_pattern(PG_GETARG_TEXT_PP(0), &l.pattern);
 	InitMaterializedSRF(fcinfo, keys_only ? MAT_SRF_USE_EXPECTED_DESC : 0);
 	if (rsinfo->setDesc->natts != natts)
@@ -299,7 +300,7 @@ list(FunctionCallInfo fcinfo, bool keys_only, int natts)
 								  ALLOCSET_DEFAULT_SIZES);
 	l.slot = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsVirtual);
 	l.sort = begin_sort(rsinfo->setDesc, keys_only ? 1 : COL_KEY + 1);
-	cc_cache_scan(ns, &scan, add_row, &l);
+	cc_xact_scan(ns, &scan, add_row, &l);
 	ExecDropSingleTupleTableSlot(l.slot);
 
 	l.slot = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsMinimalTuple);
@@ -333,6 +334,6 @@ cachecluster_count(PG_FUNCTION_ARGS)
 	uint16		ns;
 
 	cc_args_require_loaded();
-	ns = cc_args_namespace(fcinfo, 0);
-	PG_RETURN_INT64((int64) cc_cache_count(ns));
+	ns = cc_args_namespace(fcinfo, 0, CC_PRIV_READ);
+	PG_RETURN_INT64((int64) cc_xact_count(ns));
 }

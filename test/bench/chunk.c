@@ -124,6 +124,29 @@ cc_wake_replicator(void)
 }
 
 void
+cc_event(int kind, const char *node, const char *fmt,...)
+{
+	(void) kind;
+	(void) node;
+	(void) fmt;
+}
+
+char *
+cc_event_text(char *out, Size size, const char *text)
+{
+	(void) text;
+	if (size > 0)
+		out[0] = '\0';
+	return out;
+}
+
+bool
+cc_wait_given_up(void)
+{
+	return false;
+}
+
+void
 cc_wait_journal(void)
 {
 }

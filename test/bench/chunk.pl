@@ -18,7 +18,8 @@ my @sources = (
 	map { "$top/src/$_.c" }
 	  qw(cache/cache cache/read cache/redot cache/durable cache/store
 	  cache/floor cache/state cache/changelog
-	  cache/evict cache/expire cache/counter base/codec base/hlc base/vv));
+	  cache/evict cache/expire cache/counter cache/extra cache/namespace
+	  cache/replay base/codec base/hlc base/vv));
 
 sub build
 {

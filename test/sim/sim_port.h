@@ -262,6 +262,7 @@ typedef struct CcLock
 	X(floor_version) \
 	X(retire_removed) \
 	X(busy_ends) \
+	X(counters_join) \
 	X(touch)
 
 typedef enum SimRule

@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * events.h
+ *	  A bounded ring of what happened to the cache of this node: cache_events.
+ *
+ * Filled by whoever notes something worth telling, on primaries and standbys
+ * alike; gone with the server.  An event's id is its position since the
+ * server's start: a reader asks for ids beyond the last one
+ * that it has seen.
+ *
+ * Locking: events->lock, a leaf.  cc_event may not be called under a lock that
+ * stands behind it in shmem.h, allocates nothing and never fails.
+ *
+ * May include: port.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_EVENTS_H
+#define CC_EVENTS_H
+
+#include "base/port.h"
+
+#define CC_EVENTS			1024
+#define CC_EVENT_NODE_LEN	64
+#define CC_EVENT_DETAIL_LEN	320
+
+typedef enum CcEventKind
+{
+	CC_EVENT_STARTED,			/* the files were loaded */
+	CC_EVENT_PHASE,				/* the node's phase changed */
+	CC_EVENT_PEER_UP,
+	CC_EVENT_PEER_DOWN,
+	CC_EVENT_MEMBER_JOINED,
+	CC_EVENT_MEMBER_FORGOTTEN,
+	CC_EVENT_REFUSED,			/* a peer refuses us, or we it */
+	CC_EVENT_NAMESPACE,			/* declared, changed, dropped */
+	CC_EVENT_CLEARED,
+	CC_EVENT_DAMAGE,			/* a bad file, a partition emptied */
+	CC_EVENT_JOURNAL,			/* cannot be written; can again */
+	CC_EVENT_SPLIT,
+	CC_EVENT_HEAL,
+	CC_NEVENT_KINDS
+} CcEventKind;
+
+typedef struct CcEventShared
+{
+	uint64		id;				/* from 1 */
+	int64		at;				/* wall clock ms */
+	CcEventKind kind;
+	char		node[CC_EVENT_NODE_LEN];	/* name; empty: this node */
+	char		detail[CC_EVENT_DETAIL_LEN];	/* a JSON object, or empty */
+} CcEventShared;
+
+typedef struct CcEventsShared
+{
+	CcLock		lock;
+	uint64		next;			/* id of the next one; under lock */
+	CcEventShared ring[CC_EVENTS];	/* likewise */
+} CcEventsShared;
+
+extern Size cc_events_size(void);
+extern void cc_events_init(void *mem);
+extern void cc_events_attach(void *mem);
+
+/* The lock, for shmem.c to initialise. */
+extern CcLock *cc_events_lock(void);
+
+/* Name of a kind, as the view shows it. */
+extern const char *cc_event_name(CcEventKind kind);
+
+/* Copies event id out; false when it is not (or no longer) there. */
+extern bool cc_events_get(uint64 id, CcEventShared *e);
+extern uint64 cc_events_next(void);
+
+#endif							/* CC_EVENTS_H */

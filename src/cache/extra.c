@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * extra.c
+ *	  See extra.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/extra.h"
+
+static int64
+get_i64(const char *p)
+{
+	CcReader	r;
+
+	cc_reader_init(&r, p, sizeof(int64));
+	return (int64) cc_read_u64(&r);
+}
+
+static void
+read_block(const char *p, CcExtra *x)
+{
+	x->fresh = get_i64(p);
+	x->ttl_ms = get_i64(p + 8);
+	x->cap = get_i64(p + 16);
+}
+
+void
+cc_extra_strip(CcEntry *e, CcExtra *x)
+{
+	x->fresh = e->expires;
+	x->ttl_ms = x->cap = 0;
+	if ((e->flags & CC_F_EXTRA) == 0 || e->type == CC_STUB)
+		return;
+	read_block(e->value, x);
+	e->value += CC_EXTRA_VALUE;
+	e->vallen -= CC_EXTRA_VALUE;
+	e->flags &= ~CC_F_EXTRA;
+}
+
+void
+cc_extra_put(char *to, const CcExtra *x)
+{
+	CcBuf		b = {.data = to, .len = 0, .cap = CC_EXTRA_VALUE};
+
+	cc_buf_put_u64(&b, (uint64) x->fresh);
+	cc_buf_put_u64(&b, (uint64) x->ttl_ms);
+	cc_buf_put_u64(&b, (uint64) x->cap);
+}
+
+void
+cc_extra_put_stub(char *to, uint64 system, uint64 lsn)
+{
+	CcBuf		b = {.data = to, .len = 0, .cap = CC_EXTRA_STUB};
+
+	cc_buf_put_u64(&b, system);
+	cc_buf_put_u64(&b, lsn);
+}
+
+bool
+cc_extra_stub(const CcEntry *e, uint64 *system, uint64 *lsn)
+{
+	if (e->type != CC_STUB || (e->flags & CC_F_EXTRA) == 0)
+		return false;
+	*system = (uint64) get_i64(e->value);
+	*lsn = (uint64) get_i64(e->value + 8);
+	return true;
+}
+
+int64
+cc_extra_fresh(CcPartitionShared *p, CcHeaderShared *h)
+{
+	char		fresh[8];
+
+	if (likely((cc_header_flags(h) & CC_F_EXTRA) == 0) ||
+		cc_header_type(h) == CC_STUB)
+		return h->expires;
+	cc_store_copy_head(p, h, fresh, sizeof(fresh));
+	return get_i64(fresh);
+}
+
+int64
+cc_extra_slide(const CcExtra *x, int64 now)
+{
+	int64		to = now + x->ttl_ms;
+
+	if (x->ttl_ms == 0)
+		return 0;
+	if (x->cap != 0)
+		to = Min(to, x->cap);
+	/* not for less than a tenth of the TTL, which spares most writes */
+	return to - x->fresh >= Max(x->ttl_ms / 10, 1) ? to : 0;
+}
