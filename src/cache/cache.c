@@ -51,6 +51,7 @@ typedef enum Verdict
 {
 	LEAVE,						/* o->result is set, nothing happens */
 	STORE,						/* w->e shall be */
+	RESTAMP,					/* ... with the key and value that are there */
 	MORE_SCRATCH				/* again with more room */
 } Verdict;
 
@@ -133,6 +134,8 @@ decide_delete(Work *w)
 static int64
 deadline(Work *w)
 {
+	if (w->c->ttl_ms > 0 && w->c->deadline != 0)
+		return w->c->deadline;
 	return w->c->ttl_ms == 0 ? 0 : w->now + w->c->ttl_ms;
 }
 
@@ -170,8 +173,7 @@ set_deadline(Work *w)
 	}
 	else
 	{
-		w->e.expires = x.fresh = c->deadline != 0 && c->ttl_ms > 0 ?
-			c->deadline : deadline(w);
+		w->e.expires = x.fresh = deadline(w);
 		if (x.fresh == 0 || (!c->sliding && c->grace_ms <= 0))
 			return;
 		if (c->sliding)
@@ -246,53 +248,60 @@ keep_current(Work *w)
 
 	cc_store_describe(w->cur, &w->e);
 	w->e.key = key;
-	w->e.value = w->scratch->data;
 }
 
-/* The block of the entry that keep_current left; false: it has none. */
+/* The block of the current entry; false: it has none. */
 static bool
 kept_block(Work *w, CcExtra *x)
 {
-	CcEntry		e = w->e;
-
-	cc_extra_strip(&e, x);
-	return (w->e.flags & CC_F_EXTRA) != 0;
+	if ((cc_header_flags(w->cur) & CC_F_EXTRA) == 0)
+		return false;
+	cc_store_copy_head(w->p, w->cur, w->block, CC_EXTRA_VALUE);
+	cc_extra_get(w->block, x);
+	return true;
 }
 
-/* PROTOCOL.md, touch: a new dot and at; version and value stay. */
+/* Gives what is kept a block anew. */
+static void
+use_block(Work *w, const CcExtra *x, int64 grace)
+{
+	cc_extra_put(w->block, x);
+	w->e.block = w->block;
+	w->e.expires = x->fresh == 0 ? 0 : x->fresh + grace;
+}
+
+/*
+ * PROTOCOL.md, touch: a new dot and at; version and value stay.  Without a
+ * deadline an entry has no grace, and it slides no more.
+ */
 static Verdict
 decide_touch(Work *w)
 {
 	CcExtra		x;
+	int64		grace = 0;
 
 	w->o->result = CC_UNCHANGED;
 	if (!w->live)
 		return LEAVE;
 	if (w->c->ttl_ms < 0)
 		return decide_delete(w);
-	if (!copy_current(w, 0))
-		return MORE_SCRATCH;
 	keep_current(w);
 	w->e.expires = deadline(w);
 	if (kept_block(w, &x))
 	{
-		if (w->c->ttl_ms == 0)
-			cc_extra_strip(&w->e, &x);
-		else
-		{
-			int64		grace = w->cur->expires - x.fresh;
-
-			x.fresh = w->e.expires;
-			if (x.cap != 0)
-				x.fresh = Min(x.fresh, x.cap);
-			if (x.ttl_ms != 0)
-				x.ttl_ms = w->c->ttl_ms;
-			w->e.expires = x.fresh + grace;
-			cc_extra_put(w->scratch->data, &x);
-		}
+		if (x.fresh != 0)
+			grace = w->cur->expires - x.fresh;
+		x.fresh = w->e.expires;
+		if (x.fresh == 0)
+			x.ttl_ms = x.cap = grace = 0;
+		else if (x.cap != 0)
+			x.fresh = Min(x.fresh, x.cap);
+		if (x.ttl_ms != 0)
+			x.ttl_ms = w->c->ttl_ms;
+		use_block(w, &x, grace);
 	}
 	w->new_dot = w->new_at = true;
-	return STORE;
+	return RESTAMP;
 }
 
 /* A read moves the deadline of a sliding entry; a touch like any. */
@@ -301,21 +310,18 @@ decide_slide(Work *w)
 {
 	CcExtra		x;
 	int64		to;
+	int64		grace;
 
 	w->o->result = CC_UNCHANGED;
-	if (!w->live || (cc_header_flags(w->cur) & CC_F_EXTRA) == 0)
-		return LEAVE;
-	if (!copy_current(w, 0))
-		return MORE_SCRATCH;
-	keep_current(w);
 	/* of many who read it at once one does it */
-	if (!kept_block(w, &x) || (to = cc_extra_slide(&x, w->now)) == 0)
+	if (!w->live || !kept_block(w, &x) || (to = cc_extra_slide(&x, w->now)) == 0)
 		return LEAVE;
-	w->e.expires += to - x.fresh;
+	keep_current(w);
+	grace = w->cur->expires - x.fresh;
 	x.fresh = to;
-	cc_extra_put(w->scratch->data, &x);
+	use_block(w, &x, grace);
 	w->new_dot = w->new_at = true;
-	return STORE;
+	return RESTAMP;
 }
 
 /* Reads and deletes; what is not there is not deleted either. */
@@ -521,12 +527,10 @@ decide_take(Work *w)
 			cc_state_vv(w->cur->origin) >= w->cur->seq)
 			return LEAVE;
 		/* the same write under a name that its sender knows */
-		if (!copy_current(w, 0))
-			return MORE_SCRATCH;
 		keep_current(w);
 		w->e.origin = e->origin;
 		w->e.seq = e->seq;
-		return STORE;
+		return RESTAMP;
 	}
 	use_given(w);
 
@@ -611,11 +615,9 @@ decide_redot(Work *w)
 	w->o->result = CC_UNCHANGED;
 	if (!w->there || !same_dot(w->cur, w->c->entry))
 		return LEAVE;
-	if (!copy_current(w, 0))
-		return MORE_SCRATCH;
 	keep_current(w);
 	w->new_dot = true;
-	return STORE;
+	return RESTAMP;
 }
 
 static Verdict
@@ -677,7 +679,7 @@ note_invalidated(const CcEntry *e)
  * (PROTOCOL.md, tick and position is sequence).
  */
 static void
-commit(Work *w)
+commit(Work *w, bool restamp)
 {
 	CcEntry    *e = &w->e;
 	bool		log = w->c->op != CC_OP_LOAD;
@@ -709,15 +711,18 @@ commit(Work *w)
 		note_beyond(e);
 		cc_check_take(e);
 	}
-	cc_store_replace(w->p, w->cur, e);
+	if (restamp)
+		cc_store_restamp(w->p, w->cur, e);
+	else
+		cc_store_replace(w->p, w->cur, e);
 	if (w->c->op == CC_OP_STUB)
 	{
 		cc.floor->slice[cc_floor_slice(w->hash)].losses++;
 		w->p->stripped = pos;
 	}
-	if (e->ns == CC_NS_SYSTEM)
+	if (!restamp && e->ns == CC_NS_SYSTEM)
 		cc_namespace_applied(e);
-	if (e->type == CC_STUB && (e->flags & CC_F_EXTRA) != 0)
+	if (!restamp && e->type == CC_STUB && (e->flags & CC_F_EXTRA) != 0)
 		note_invalidated(e);
 	if (log)
 	{
@@ -767,8 +772,10 @@ try_change(Work *w, bool *mark)
 			!cc_evict_make_room(w->p, want - have, w->cur, c->op == CC_OP_LOAD))
 			*mark = true;
 		else
-			commit(w);
+			commit(w, false);
 	}
+	else if (v == RESTAMP)
+		commit(w, true);
 	cc_store_unlock(w->p);
 }
 

@@ -66,9 +66,9 @@ typedef struct CcChange
 	int64		ttl_ms;			/* 0: no expiry.  Counts when the key is
 								 * created for INCR.  Negative: PUT and TOUCH
 								 * delete */
-	int64		deadline;		/* PUT: with ttl_ms > 0 the deadline itself, in
-								 * ms since 1970, for many puts to share it; 0:
-								 * ttl_ms from now */
+	int64		deadline;		/* PUT, TOUCH: with ttl_ms > 0 the deadline
+								 * itself, in ms since 1970; 0: ttl_ms from
+								 * now */
 	bool		keep_ttl;		/* PUT: the deadline of what is replaced */
 	bool		sliding;		/* PUT, with ttl_ms > 0: reads prolong it */
 	int64		max_age_ms;		/* PUT, sliding: never beyond that; 0: no cap */
@@ -129,7 +129,7 @@ typedef struct CcOutcome
 } CcOutcome;
 
 /*
- * PUT and DELETE, also of system entries, need no memory of the process and
+ * PUT, DELETE and TOUCH, also of system entries, need no memory of the process and
  * raise no error, so they may run where a transaction has committed already;
  * see cc_wait_journal for what cancels their waits there.
  */

@@ -16,12 +16,12 @@ get_i64(const char *p)
 	return (int64) cc_read_u64(&r);
 }
 
-static void
-read_block(const char *p, CcExtra *x)
+void
+cc_extra_get(const char *from, CcExtra *x)
 {
-	x->fresh = get_i64(p);
-	x->ttl_ms = get_i64(p + 8);
-	x->cap = get_i64(p + 16);
+	x->fresh = get_i64(from);
+	x->ttl_ms = get_i64(from + 8);
+	x->cap = get_i64(from + 16);
 }
 
 void
@@ -31,7 +31,7 @@ cc_extra_strip(CcEntry *e, CcExtra *x)
 	x->ttl_ms = x->cap = 0;
 	if ((e->flags & CC_F_EXTRA) == 0 || e->type == CC_STUB)
 		return;
-	read_block(e->value, x);
+	cc_extra_get(e->value, x);
 	e->value += CC_EXTRA_VALUE;
 	e->vallen -= CC_EXTRA_VALUE;
 	e->flags &= ~CC_F_EXTRA;

@@ -54,6 +54,9 @@ cc_extra_len(uint8 type, uint8 flags)
  */
 extern void cc_extra_strip(CcEntry *e, CcExtra *x);
 
+/* Reads the block of a value at from. */
+extern void cc_extra_get(const char *from, CcExtra *x);
+
 /* Writes a block at to: of a value, of a tombstone. */
 extern void cc_extra_put(char *to, const CcExtra *x);
 extern void cc_extra_put_stub(char *to, uint64 system, uint64 lsn);

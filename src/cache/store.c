@@ -535,6 +535,24 @@ cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
 }
 
 void
+cc_store_restamp(CcPartitionShared *p, CcHeaderShared *h, const CcEntry *e)
+{
+	Assert(cc_lock_held(&p->lock));
+	cc_store_begin(p);
+	h->hlc = e->hlc;
+	h->at = e->at;
+	h->seq = e->seq;
+	h->expires = e->expires;
+	h->origin = e->origin;
+	h->writer = e->writer;
+	h->at_node = e->at_node;
+	if (e->block != NULL)
+		walk_payload(p, h, h->keylen, CC_EXTRA_VALUE, (char *) e->block,
+					 COPY_IN);
+	cc_store_end(p);
+}
+
+void
 cc_store_remove(CcPartitionShared *p, CcHeaderShared *h)
 {
 	Assert(cc_lock_held(&p->lock));

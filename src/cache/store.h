@@ -288,6 +288,13 @@ extern CcList cc_store_list_of(uint16 ns, uint8 type);
 extern CcHeaderShared *cc_store_replace(CcPartitionShared *p, CcHeaderShared *old,
 										const CcEntry *e);
 
+/*
+ * Key and value stay; version, at, dot and deadline become e's, and the block
+ * too where e has one.
+ */
+extern void cc_store_restamp(CcPartitionShared *p, CcHeaderShared *h,
+							 const CcEntry *e);
+
 /* Frees the entry. */
 extern void cc_store_remove(CcPartitionShared *p, CcHeaderShared *h);
 

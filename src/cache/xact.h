@@ -50,6 +50,7 @@ extern bool cc_xact_defers(uint16 ns);
  * transaction sees: CC_UNCHANGED when the condition of a put does not hold
  * (then nothing waits), else CC_DONE; conditions are asked once more at the
  * commit.  The other results of cc_cache_change too.  forced: see the hook.
+ * A deadline counts from now, not from the commit.
  */
 extern CcResult cc_xact_add(const CcChange *c, CcOutcome *o, bool forced);
 
@@ -65,8 +66,7 @@ extern CcResult cc_xact_clear_now(uint16 ns);
 
 /*
  * As cc_cache_get, cc_cache_has, cc_cache_count, by what this transaction
- * sees.  An entry that waits has version 0 (e->hlc), our origin, and as
- * deadline what it would have now.  cc_xact_get notes a miss; see
+ * sees.  An entry that waits has version 0 (e->hlc) and our origin.  cc_xact_get notes a miss; see
  * cc_xact_missed.
  */
 extern bool cc_xact_get(uint16 ns, const char *key, uint16 keylen,
@@ -74,6 +74,10 @@ extern bool cc_xact_get(uint16 ns, const char *key, uint16 keylen,
 extern bool cc_xact_has(uint16 ns, const char *key, uint16 keylen,
 						int64 *expires);
 extern uint64 cc_xact_count(uint16 ns);
+
+/* As cc_xact_get, for listings: notes no miss. */
+extern bool cc_xact_peek(uint16 ns, const char *key, uint16 keylen,
+						 CcEntry *e, CcBuf *buf);
 
 /* Same with *stale for cc_cache_get_stale; what waits is never stale. */
 extern bool cc_xact_get_stale(uint16 ns, const char *key, uint16 keylen,

@@ -233,10 +233,10 @@ sim_check_write(const CcEntry *e)
 					node->name, sim_key_text(key), sim_hlc_text(v.hlc),
 					sim_hlc_text(node->ghost[key].hlc));
 
-	if (before != NULL)
-		value = before->value;
 	if (e->value != NULL || e->type == CC_STUB || (e->flags & CC_F_NULL) != 0)
 		value = sim_oracle_value(e->type, e->flags, e->value, e->vallen);
+	else						/* what is there keeps its value */
+		value = sim_oracle_value_of(key, &v);
 	d = sim_oracle_add(origin, e->seq);
 	d->key = key;
 	d->version = v;

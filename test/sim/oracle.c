@@ -183,6 +183,25 @@ sim_oracle_written(int key, const SimVersion *v)
 	return found;
 }
 
+/* The value that a write of this version had, whatever has touched it since. */
+uint64
+sim_oracle_value_of(int key, const SimVersion *v)
+{
+	for (int i = 0; i < sim.norigins; i++)
+	{
+		SimOrigin  *o = &sim.origin[i];
+
+		for (int d = 0; d < o->ndots; d++)
+		{
+			if (o->dot[d].key == key && o->dot[d].value != 0 &&
+				o->dot[d].version.hlc == v->hlc &&
+				o->dot[d].version.writer == v->writer)
+				return o->dot[d].value;
+		}
+	}
+	return 0;
+}
+
 /* Whether this write's value was lost anywhere, under any of its names. */
 bool
 sim_oracle_evicted(int key, const SimVersion *v)

@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * missed.c
+ *	  What this transaction has looked for and not found.
+ *
+ * A reader who misses a key, loads it from tables and puts it stores what his
+ * snapshot saw.  If the key was invalidated meanwhile that is old, and must
+ * not be stored: so his put is a fill, and carries a token, an HLC that is not
+ * later than the snapshot (cache.h, CcChange.fill).  What is known of the
+ * snapshot is when the statement (READ COMMITTED) or transaction began; a
+ * later miss of the same key has a later token, since he loads it again.
+ *
+ * Locking: none; all is the backend's.
+ *
+ * May include: PostgreSQL's headers, base/ and the headers of cache/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/xact_private.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* So many misses are searched one by one */
+#define FEW			8
+
+/* 1970 to 2000, in microseconds */
+#define EPOCH_US \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+typedef struct Miss
+{
+	uint64		hash[2];
+	uint64		token;
+	uint64		lsn;
+	uint16		ns;
+	char		status;
+} Miss;
+
+#define SH_PREFIX		misses
+#define SH_ELEMENT_TYPE	Miss
+#define SH_KEY_TYPE		uint64
+#define SH_KEY			hash[0]
+#define SH_HASH_KEY(tb, key)	((uint32) ((key) >> 32 ^ (key)))
+#define SH_EQUAL(tb, a, b)	((a) == (b))
+#define SH_SCOPE		static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+static Miss few[FEW];
+static int	nfew;
+
+/* All of them, when they are more than a few.  Lives in TopTransactionContext. */
+static misses_hash *many;
+
+/*
+ * Two keys of one first word are taken for one: the other's put is then a fill
+ * too, which can only be too careful.
+ */
+static Miss *
+find(const uint64 hash[2])
+{
+	if (many != NULL)
+		return misses_lookup(many, hash[0]);
+	for (int i = 0; i < nfew; i++)
+	{
+		if (few[i].hash[0] == hash[0])
+			return &few[i];
+	}
+	return NULL;
+}
+
+/* When the snapshot that reads use now was not taken yet, in ms since 1970. */
+static int64
+before_snapshot(void)
+{
+	TimestampTz t = GetCurrentTransactionStartTimestamp();
+
+	if (!IsolationUsesXactSnapshot())
+		t = Max(t, GetCurrentStatementStartTimestamp());
+	return (t + EPOCH_US) / 1000;
+}
+
+static Miss *
+add(uint16 ns, const uint64 hash[2])
+{
+	Miss	   *m;
+	bool		found;
+
+	if (many == NULL && nfew < FEW)
+	{
+		m = &few[nfew++];
+		memcpy(m->hash, hash, sizeof(m->hash));
+		m->ns = ns;
+		return m;
+	}
+	if (many == NULL)
+	{
+		many = misses_create(TopTransactionContext, 4 * FEW, NULL);
+		for (int i = 0; i < nfew; i++)
+		{
+			m = misses_insert(many, few[i].hash[0], &found);
+			few[i].status = m->status;
+			*m = few[i];
+		}
+	}
+	m = misses_insert(many, hash[0], &found);
+	m->hash[1] = hash[1];
+	m->ns = ns;
+	return m;
+}
+
+void
+cc_missed_note(uint16 ns, const uint64 hash[2])
+{
+	Miss	   *m = find(hash);
+	int64		ms = before_snapshot();
+
+	if (m == NULL)
+		m = add(ns, hash);
+	/* what happened within that millisecond may have happened after it began */
+	m->token = cc_hlc_from_ms(ms) - 1;
+	m->lsn = RecoveryInProgress() ? cc_replay_at(&cc.state->replay, ms) :
+		PG_UINT64_MAX;
+}
+
+void
+cc_missed_take(const uint64 hash[2], uint64 *fill, uint64 *lsn)
+{
+	Miss	   *m = find(hash);
+
+	*fill = *lsn = 0;
+	if (m == NULL)
+		return;
+	*fill = m->token;
+	*lsn = m->lsn;
+	if (many != NULL)
+		misses_delete_item(many, m);
+	else
+		*m = few[--nfew];
+}
+
+void
+cc_missed_clear(uint16 ns)
+{
+	misses_iterator it;
+	Miss	   *m;
+
+	if (many == NULL)
+	{
+		for (int i = nfew - 1; i >= 0; i--)
+		{
+			if (few[i].ns == ns)
+				few[i] = few[--nfew];
+		}
+		return;
+	}
+	/* a token of 0 says that it is no fill */
+	misses_start_iterate(many, &it);
+	while ((m = misses_iterate(many, &it)) != NULL)
+	{
+		if (m->ns == ns)
+			m->token = 0;
+	}
+}
+
+void
+cc_missed_reset(void)
+{
+	nfew = 0;
+	many = NULL;
+}

@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ *
+ * xact_private.h
+ *	  What xact.c, xact_read.c and missed.c share: the changes that wait.
+ *
+ * All lives in one memory context that is reset at the end of the transaction.
+ * The changes of a transaction are one list in the order in which they were
+ * made, which is also the order of their levels; those of one key are linked
+ * from the newest to the oldest as well.
+ *
+ * Locking: none; all is the backend's.
+ *
+ * May include: PostgreSQL's headers, base/ and the headers of cache/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_XACT_PRIVATE_H
+#define CC_XACT_PRIVATE_H
+
+#include "cache/xact.h"
+
+/* A waiting change's bits */
+#define CC_WAIT_NULL		0x0001
+#define CC_WAIT_KEEP_TTL	0x0002
+#define CC_WAIT_IF_ABSENT	0x0004
+#define CC_WAIT_IF_PRESENT	0x0008
+#define CC_WAIT_SLIDING		0x0010
+#define CC_WAIT_INVALIDATES	0x0020	/* its delete carries the commit's LSN */
+#define CC_WAIT_FORCED		0x0040
+#define CC_WAIT_CLEAR		0x0080	/* no key: empties the namespace */
+#define CC_WAIT_CONDITIONS	(CC_WAIT_IF_ABSENT | CC_WAIT_IF_PRESENT)
+
+/* What few puts have. */
+typedef struct CcWaitRare
+{
+	uint64		if_version;
+	uint64		fill;
+	uint64		fill_lsn;
+	int64		max_age_ms;
+	int64		grace_ms;
+} CcWaitRare;
+
+typedef struct CcWait
+{
+	struct CcWait *prev;		/* made before it */
+	struct CcWait *next;
+	struct CcWait *older;		/* of the same key; of a clear: of the same
+								 * namespace */
+	uint64		hash;			/* of the key, first word */
+	uint64		order;			/* rises with each change of the transaction */
+	const char *key;
+	const char *value;
+	CcWaitRare *rare;			/* NULL: all zero */
+	int64		ttl_ms;
+	int64		deadline;		/* ms since 1970; 0: none */
+	uint32		vallen;
+	uint16		keylen;
+	uint16		ns;
+	uint16		bits;
+	uint8		op;				/* CcOp */
+	uint8		type;			/* CcType */
+	int			level;			/* nesting level of its subtransaction */
+} CcWait;
+
+/* Changes that wait now, in order; NULL: none. */
+extern CcWait *cc_xact_first;
+extern CcWait *cc_xact_last;
+
+/* Newest waiting change of a key; NULL: none. */
+extern CcWait *cc_xact_find(uint16 ns, uint64 hash, const char *key,
+							uint16 keylen);
+
+/* Order of the newest clear of the namespace that waits; 0: none. */
+extern uint64 cc_xact_cleared(uint16 ns);
+
+/* What this transaction sees of a key that it may have changed. */
+typedef struct CcXactView
+{
+	bool		store;			/* what the store has counts */
+	bool		live;			/* what waits is a value */
+	CcWait	   *put;			/* live: where its value comes from, NULL: the
+								 * store's */
+	CcWait	   *touch;			/* its deadline was changed by that; or NULL */
+} CcXactView;
+
+/* Exactly one of store and live holds, or none; see the fields. */
+extern void cc_xact_view(uint16 ns, uint64 hash, const char *key,
+						 uint16 keylen, CcXactView *v);
+
+/*
+ * Whether the view shows a value, asking the store where that counts.
+ */
+extern bool cc_xact_view_live(const CcXactView *v, uint16 ns, const char *key,
+							  uint16 keylen);
+
+/*
+ * Misses (missed.c).  The fill that a put of this key is, 0: none; forgets the
+ * miss, as what is written next does not come from it.  All misses of a
+ * namespace are forgotten with a clear of our own; all at the end.
+ */
+extern void cc_missed_take(const uint64 hash[2], uint64 *fill, uint64 *lsn);
+extern void cc_missed_note(uint16 ns, const uint64 hash[2]);
+extern void cc_missed_clear(uint16 ns);
+extern void cc_missed_reset(void);
+
+#endif							/* CC_XACT_PRIVATE_H */
