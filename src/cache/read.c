@@ -30,19 +30,25 @@ typedef enum Want
 } Want;
 
 static bool
-wanted(CcPartitionShared *p, CcHeaderShared *h, Want want, int64 now)
+wanted(CcPartitionShared *p, CcHeaderShared *h, Want want)
 {
+	int64		now;
+
 	if (want == WANT_ALL)
 		return true;
-	return cc_header_type(h) != CC_STUB && !cc_expire_cleared(h->ns, h->hlc) &&
-		!cc_expire_over(h->expires, now) &&
+	if (cc_header_type(h) == CC_STUB || cc_expire_cleared(h->ns, h->hlc))
+		return false;
+	if (h->expires == 0)
+		return true;
+	now = cc_hlc_now_ms(&cc.state->hlc);
+	return !cc_expire_over(h->expires, now) &&
 		(want == WANT_STALE || !cc_expire_over(cc_extra_fresh(p, h), now));
 }
 
 /* Common part of the readers. */
 static bool
-read_entry(uint16 ns, const char *key, uint16 keylen, Want want, int64 now,
-		   CcEntry *e, CcBuf *buf)
+read_entry(uint16 ns, const char *key, uint16 keylen, Want want, CcEntry *e,
+		   CcBuf *buf)
 {
 	uint64		hash[2];
 	CcPartitionShared *p;
@@ -59,7 +65,7 @@ read_entry(uint16 ns, const char *key, uint16 keylen, Want want, int64 now,
 		found = false;
 		cc_store_lock(p, false);
 		h = cc_store_find(p, hash[0], ns, key, keylen);
-		if (h != NULL && wanted(p, h, want, now))
+		if (h != NULL && wanted(p, h, want))
 		{
 			found = cc_store_read(p, h, e, buf, &need);
 			if (found && !h->visited)
@@ -72,14 +78,13 @@ read_entry(uint16 ns, const char *key, uint16 keylen, Want want, int64 now,
 	}
 }
 
-/* A sliding entry was read at now: its deadline moves on. */
+/* A sliding entry was read: its deadline moves on. */
 static void
-slide(uint16 ns, const char *key, uint16 keylen, CcEntry *e, const CcExtra *x,
-	  int64 now)
+slide(uint16 ns, const char *key, uint16 keylen, CcEntry *e, const CcExtra *x)
 {
 	CcChange	c = {.op = CC_OP_SLIDE, .ns = ns, .key = key, .keylen = keylen};
 	CcOutcome	o;
-	int64		to = cc_extra_slide(x, now);
+	int64		to = cc_extra_slide(x, cc_hlc_now_ms(&cc.state->hlc));
 
 	if (to == 0)
 		return;
@@ -91,35 +96,34 @@ bool
 cc_cache_get_stale(uint16 ns, const char *key, uint16 keylen, CcEntry *e,
 				   CcBuf *buf, bool *stale)
 {
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
 	CcExtra		x;
 
 	*stale = false;
 	if (!cc_state_serves() ||
-		!read_entry(ns, key, keylen, WANT_STALE, now, e, buf))
+		!read_entry(ns, key, keylen, WANT_STALE, e, buf))
 		return false;
 	cc_extra_strip(e, &x);
 	e->expires = x.fresh;
-	*stale = cc_expire_over(x.fresh, now);
+	*stale = cc_expire_over(x.fresh,
+							cc_hlc_now_ms(&cc.state->hlc));
 	if (unlikely(x.ttl_ms != 0) && !*stale)
-		slide(ns, key, keylen, e, &x, now);
+		slide(ns, key, keylen, e, &x);
 	return true;
 }
 
 bool
 cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 {
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
 	CcExtra		x;
 
 	if (!cc_state_serves() ||
-		!read_entry(ns, key, keylen, WANT_FRESH, now, e, buf))
+		!read_entry(ns, key, keylen, WANT_FRESH, e, buf))
 		return false;
 	if (unlikely((e->flags & CC_F_EXTRA) != 0))
 	{
 		cc_extra_strip(e, &x);
 		e->expires = x.fresh;
-		slide(ns, key, keylen, e, &x, now);
+		slide(ns, key, keylen, e, &x);
 	}
 	return true;
 }
@@ -127,7 +131,7 @@ cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 bool
 cc_cache_peek(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 {
-	return read_entry(ns, key, keylen, WANT_ALL, 0, e, buf);
+	return read_entry(ns, key, keylen, WANT_ALL, e, buf);
 }
 
 bool
@@ -137,7 +141,6 @@ cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 	CcPartitionShared *p;
 	CcHeaderShared *h;
 	bool		found;
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
 
 	if (!cc_state_serves())
 		return false;
@@ -145,7 +148,7 @@ cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 	p = cc_store_partition_of(hash[0]);
 	cc_store_lock(p, false);
 	h = cc_store_find(p, hash[0], ns, key, keylen);
-	found = h != NULL && wanted(p, h, WANT_FRESH, now);
+	found = h != NULL && wanted(p, h, WANT_FRESH);
 	if (found)
 	{
 		*expires = cc_extra_fresh(p, h);
@@ -158,9 +161,9 @@ cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 
 /* Whether a listing shows the entry. */
 static bool
-listed(CcPartitionShared *p, CcHeaderShared *h, uint16 ns, int64 now)
+listed(CcPartitionShared *p, CcHeaderShared *h, uint16 ns)
 {
-	return h->ns == ns && wanted(p, h, WANT_FRESH, now);
+	return h->ns == ns && wanted(p, h, WANT_FRESH);
 }
 
 /*
@@ -172,7 +175,6 @@ scan_run(CcPartitionShared *p, uint32 b, uint16 ns, CcBuf *entries, CcBuf *data,
 		 Size *need)
 {
 	uint32		end;
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
 
 	*need = 0;
 	cc_store_lock(p, false);
@@ -189,7 +191,7 @@ scan_run(CcPartitionShared *p, uint32 b, uint16 ns, CcBuf *entries, CcBuf *data,
 			Size		missing = 0;
 			CcExtra		x;
 
-			if (!listed(p, h, ns, now))
+			if (!listed(p, h, ns))
 				continue;
 			if (cc_buf_room(entries) < sizeof(e) ||
 				!cc_store_read(p, h, &e, data, &missing))
@@ -258,7 +260,6 @@ cc_cache_count(uint16 ns)
 
 		while (b < p->nbuckets)
 		{
-			int64		now = cc_hlc_now_ms(&cc.state->hlc);
 			uint32		end = Min(b + 16 * BUCKETS_A_TIME, p->nbuckets);
 
 			cc_check_interrupts();
@@ -267,7 +268,7 @@ cc_cache_count(uint16 ns)
 			{
 				for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
 					 h = cc_store_next(p, h))
-					count += listed(p, h, ns, now);
+					count += listed(p, h, ns);
 			}
 			cc_store_unlock(p);
 		}

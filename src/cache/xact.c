@@ -675,8 +675,8 @@ end_of_transaction(XactEvent event, void *arg)
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("cannot PREPARE a transaction that has written to the cache"),
 						 errhint("Write to the cache in another transaction, "
-								 "or at once with cachecluster.transactional "
-								 "switched off.")));
+								 "or at once: with immediate => true, or "
+								 "cachecluster.transactional switched off.")));
 			break;
 		case XACT_EVENT_COMMIT:
 			at_commit();

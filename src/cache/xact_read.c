@@ -57,15 +57,29 @@ cc_xact_view_live(const CcXactView *v, uint16 ns, const char *key,
 	return v->live;
 }
 
-/* The deadline that a change would give now. */
+/* The deadline that a change gives, as far as can be told now. */
 static int64
 deadline(const CcWait *w)
 {
-	int64		expires = 0;
+	uint64		cleared = cc_xact_cleared(w->ns);
+	int64		expires;
 
-	if ((w->bits & CC_WAIT_KEEP_TTL) != 0 &&
-		cc_cache_has(w->ns, w->key, w->keylen, &expires))
-		return expires;
+	while ((w->bits & CC_WAIT_KEEP_TTL) != 0)
+	{
+		const CcWait *older = w->older;
+
+		if (older != NULL && older->order > cleared)
+		{
+			/* what was deleted has left no deadline to keep */
+			if (older->op == CC_OP_DELETE || older->ttl_ms < 0)
+				break;
+			w = older;
+			continue;
+		}
+		if (cleared == 0 && cc_cache_has(w->ns, w->key, w->keylen, &expires))
+			return expires;
+		break;
+	}
 	return w->deadline;
 }
 

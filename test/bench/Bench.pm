@@ -11,7 +11,7 @@ use Time::HiRes qw(time sleep);
 
 use CacheCluster::Standalone;
 
-our @EXPORT = qw(title line target fail query wait_true start_psql start_pgbench
+our @EXPORT = qw(title line target at_least fail query wait_true start_psql start_pgbench
   finish_pgbench stop_pgbench median missed);
 
 my $missed = 0;
@@ -31,6 +31,17 @@ sub target
 	my $ok = $value < $limit;
 	$missed++ unless $ok;
 	line(sprintf "%-50s $format   target < $format   %s",
+		$what, $value, $limit, $ok ? 'met' : 'MISSED');
+	return;
+}
+
+# One measured number beside what it must reach.
+sub at_least
+{
+	my ($what, $value, $limit, $format) = @_;
+	my $ok = $value >= $limit;
+	$missed++ unless $ok;
+	line(sprintf "%-50s $format   target >= $format   %s",
 		$what, $value, $limit, $ok ? 'met' : 'MISSED');
 	return;
 }
