@@ -66,4 +66,16 @@
 #define cc_interval_is_infinite(i)	((void) (i), false)
 #endif
 
+/*
+ * The next datum of a sort, forward, as a copy in the current context.  Users
+ * include utils/tuplesort.h.
+ */
+#if PG_VERSION_NUM >= 160000
+#define cc_tuplesort_getdatum(sort, datum, isnull) \
+	tuplesort_getdatum(sort, true, true, datum, isnull, NULL)
+#else
+#define cc_tuplesort_getdatum(sort, datum, isnull) \
+	tuplesort_getdatum(sort, true, datum, isnull, NULL)
+#endif
+
 #endif							/* CC_COMPAT_H */

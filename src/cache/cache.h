@@ -155,6 +155,13 @@ extern bool cc_cache_get(uint16 ns, const char *key, uint16 keylen,
 extern bool cc_cache_get_stale(uint16 ns, const char *key, uint16 keylen,
 							   CcEntry *e, CcBuf *buf, bool *stale);
 
+/*
+ * Same for listings: prolongs nothing, and does not keep the entry from being
+ * evicted.  buf NULL: only whether there is one, e is not used.
+ */
+extern bool cc_cache_look(uint16 ns, const char *key, uint16 keylen,
+						  CcEntry *e, CcBuf *buf);
+
 /* Like cc_cache_get, but also stubs, whatever the phase (system entries). */
 extern bool cc_cache_peek(uint16 ns, const char *key, uint16 keylen,
 						  CcEntry *e, CcBuf *buf);
@@ -165,8 +172,9 @@ extern bool cc_cache_has(uint16 ns, const char *key, uint16 keylen,
 
 /*
  * Walks the live entries of a namespace, a run of buckets at a time, so that
- * writers wait for none of it.  Entries come in hash order.  The callback
- * runs without a lock; e and what it points to are valid during it.
+ * writers wait for none of it.  Can be cancelled.  Entries come in hash order.
+ * The callback runs without a lock; e and what it points to are valid during
+ * it.
  */
 typedef void (*CcEntryFn) (const CcEntry *e, void *arg);
 

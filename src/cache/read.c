@@ -25,6 +25,7 @@
 typedef enum Want
 {
 	WANT_FRESH,
+	WANT_LISTED,				/* what is fresh, and it is no use of it */
 	WANT_STALE,					/* what is in its grace too */
 	WANT_ALL					/* stubs and everything */
 } Want;
@@ -67,8 +68,8 @@ read_entry(uint16 ns, const char *key, uint16 keylen, Want want, CcEntry *e,
 		h = cc_store_find(p, hash[0], ns, key, keylen);
 		if (h != NULL && wanted(p, h, want))
 		{
-			found = cc_store_read(p, h, e, buf, &need);
-			if (found && !h->visited)
+			found = buf == NULL || cc_store_read(p, h, e, buf, &need);
+			if (found && want != WANT_LISTED && !h->visited)
 				h->visited = 1;
 		}
 		cc_store_unlock(p);
@@ -124,6 +125,23 @@ cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 		cc_extra_strip(e, &x);
 		e->expires = x.fresh;
 		slide(ns, key, keylen, e, &x);
+	}
+	return true;
+}
+
+bool
+cc_cache_look(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
+{
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+	CcExtra		x;
+
+	if (!cc_state_serves() ||
+		!read_entry(ns, key, keylen, WANT_LISTED, now, e, buf))
+		return false;
+	if (buf != NULL)
+	{
+		cc_extra_strip(e, &x);
+		e->expires = x.fresh;
 	}
 	return true;
 }
@@ -232,6 +250,7 @@ cc_cache_scan(uint16 ns, CcScan *scan, CcEntryFn fn, void *arg)
 		{
 			Size		need;
 
+			cc_check_interrupts();
 			entries->len = data->len = 0;
 			b = scan_run(p, b, ns, entries, data, &need);
 			if (need > 0)

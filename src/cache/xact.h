@@ -75,7 +75,7 @@ extern bool cc_xact_has(uint16 ns, const char *key, uint16 keylen,
 						int64 *expires);
 extern uint64 cc_xact_count(uint16 ns);
 
-/* As cc_xact_get, for listings: notes no miss. */
+/* As cc_cache_look, by what this transaction sees: notes no miss. */
 extern bool cc_xact_peek(uint16 ns, const char *key, uint16 keylen,
 						 CcEntry *e, CcBuf *buf);
 

@@ -102,15 +102,22 @@ describe(const CcXactView *v, CcEntry *e)
 	e->expires = deadline(v->touch != NULL ? v->touch : w);
 }
 
-/* Reads what the view shows of a key. */
+/* cc_cache_get or cc_cache_look */
+typedef bool (*Reader) (uint16 ns, const char *key, uint16 keylen, CcEntry *e,
+						CcBuf *buf);
+
+/* Reads what the view shows of a key; buf as cc_cache_look's. */
 static bool
 read_view(const CcXactView *v, uint16 ns, const char *key, uint16 keylen,
-		  CcEntry *e, CcBuf *buf)
+		  Reader reader, CcEntry *e, CcBuf *buf)
 {
 	if (v->put != NULL)
 	{
-		Size		at = buf->len;
+		Size		at;
 
+		if (buf == NULL)
+			return true;
+		at = buf->len;
 		describe(v, e);
 		cc_buf_append(buf, e->key, e->keylen);
 		cc_buf_append(buf, e->value, e->vallen);
@@ -120,9 +127,9 @@ read_view(const CcXactView *v, uint16 ns, const char *key, uint16 keylen,
 	}
 	if (!v->store && !v->live)
 		return false;
-	if (!cc_cache_get(ns, key, keylen, e, buf))
+	if (!reader(ns, key, keylen, e, buf))
 		return false;
-	if (v->touch != NULL)
+	if (v->touch != NULL && buf != NULL)
 		e->expires = deadline(v->touch);
 	return true;
 }
@@ -146,22 +153,29 @@ cc_xact_missed(uint16 ns, const char *key, uint16 keylen)
 		cc_missed_note(ns, hash);
 }
 
-bool
-cc_xact_peek(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
+static bool
+read_key(uint16 ns, const char *key, uint16 keylen, Reader reader, CcEntry *e,
+		 CcBuf *buf)
 {
 	uint64		hash[2];
 	CcXactView	v;
 
 	if (likely(cc_xact_first == NULL))
-		return cc_cache_get(ns, key, keylen, e, buf);
+		return reader(ns, key, keylen, e, buf);
 	look(ns, key, keylen, hash, &v);
-	return read_view(&v, ns, key, keylen, e, buf);
+	return read_view(&v, ns, key, keylen, reader, e, buf);
+}
+
+bool
+cc_xact_peek(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
+{
+	return read_key(ns, key, keylen, cc_cache_look, e, buf);
 }
 
 bool
 cc_xact_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 {
-	if (cc_xact_peek(ns, key, keylen, e, buf))
+	if (read_key(ns, key, keylen, cc_cache_get, e, buf))
 		return true;
 	cc_xact_missed(ns, key, keylen);
 	return false;
@@ -177,7 +191,7 @@ cc_xact_get_stale(uint16 ns, const char *key, uint16 keylen, CcEntry *e,
 	*stale = false;
 	look(ns, key, keylen, hash, &v);
 	if (!v.store)
-		return read_view(&v, ns, key, keylen, e, buf);
+		return read_view(&v, ns, key, keylen, cc_cache_get, e, buf);
 	if (cc_cache_get_stale(ns, key, keylen, e, buf, stale) && !*stale)
 		return true;
 	cc_missed_note(ns, hash);
@@ -274,7 +288,8 @@ cc_xact_scan(uint16 ns, CcScan *scan, CcEntryFn fn, void *arg)
 			continue;
 		cc_xact_view(ns, w->hash, w->key, w->keylen, &v);
 		scan->data.len = 0;
-		if (read_view(&v, ns, w->key, w->keylen, &e, &scan->data))
+		if (read_view(&v, ns, w->key, w->keylen, cc_cache_look, &e,
+					  &scan->data))
 			fn(&e, arg);
 	}
 }

@@ -4,10 +4,10 @@
  *	  SQL functions that show entries as rows: cache_entry, cache_entries,
  *	  cache_keys, cache_count.
  *
- * A listing walks the store a run of buckets at a time, so writers are not
- * held up and it is no snapshot: each entry is as it was when its bucket was
- * read.  Rows are sorted by key, byte by byte, whatever the collation, and
- * spill to disk beyond work_mem.
+ * A listing holds up no writer and is no snapshot.  Its first call walks the
+ * store and sorts the keys (listing.h); each further call shows one entry as
+ * it is then, and passes over what has gone meanwhile.  What comes after the
+ * first call is not shown.
  *
  * Keys and values that are not text in the encoding of the database (a peer's
  * database may have another) are left out.
@@ -21,20 +21,17 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "cache/cache.h"
+#include "base/stats.h"
 #include "cache/counter.h"
 #include "cache/xact.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_type.h"
 #include "cluster/membership.h"
-#include "executor/tuptable.h"
-#include "funcs/args.h"
+#include "executor/executor.h"
 #include "funcapi.h"
+#include "funcs/args.h"
+#include "funcs/listing.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/tuplesort.h"
-#include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(cachecluster_entry);
 PG_FUNCTION_INFO_V1(cachecluster_entries);
@@ -53,58 +50,15 @@ static const char *const type_names[] = {
 	[CC_COUNTER] = "counter"
 };
 
-/* A LIKE pattern, and the two kinds of it that need no matcher. */
-typedef struct Pattern
+/* A running cache_entries or cache_keys */
+typedef struct Rows
 {
-	enum
-	{
-		PATTERN_PREFIX,			/* "abc%", also "%" */
-		PATTERN_LIKE
-	}			kind;
-	text	   *pattern;
-	Size		prefixlen;
-} Pattern;
-
-typedef struct Listing
-{
-	Pattern		pattern;
-	bool		keys_only;
-	TupleTableSlot *slot;
-	Tuplesortstate *sort;
-	MemoryContext row;			/* reset with every row */
+	uint16		ns;
+	CcListing  *keys;
 	char	  **names;			/* of origins, NULL until asked for */
-} Listing;
-
-static void
-parse_pattern(text *pattern, Pattern *p)
-{
-	const char *s = VARDATA_ANY(pattern);
-	Size		len = VARSIZE_ANY_EXHDR(pattern);
-	Size		i = 0;
-
-	p->pattern = pattern;
-	while (i < len && s[i] != '%' && s[i] != '_' && s[i] != '\\')
-		i++;
-	p->prefixlen = i;
-	p->kind = i + 1 == len && s[i] == '%' ? PATTERN_PREFIX : PATTERN_LIKE;
-}
-
-/* Whether the key, which is valid text, matches. */
-static bool
-matches(const Pattern *p, const char *key, Size len)
-{
-	text	   *whole;
-
-	if (len < p->prefixlen ||
-		memcmp(key, VARDATA_ANY(p->pattern), p->prefixlen) != 0)
-		return false;
-	if (p->kind == PATTERN_PREFIX)
-		return true;
-	whole = cstring_to_text_with_len(key, len);
-	return DatumGetBool(DirectFunctionCall2Coll(textlike, C_COLLATION_OID,
-												PointerGetDatum(whole),
-												PointerGetDatum(p->pattern)));
-}
+	CcBuf		buf;			/* the entry that is being shown */
+	MemoryContextCallback freed;
+} Rows;
 
 /* The name of the node that wrote, or its id in hex where it has none. */
 static char *
@@ -173,7 +127,9 @@ form_row(const CcEntry *e, const char *origin, Datum *values, bool *nulls)
 	nulls[COL_EXPIRES_AT] = e->expires == 0;
 	values[COL_EXPIRES_AT] =
 		TimestampTzGetDatum(cc_args_timestamp(e->expires));
+	/* one that waits for commit has no version and was not written yet */
 	values[COL_VERSION] = Int64GetDatum((int64) e->hlc);
+	nulls[COL_WRITTEN_AT] = e->hlc == 0;
 	values[COL_ORIGIN] = CStringGetTextDatum(origin);
 	values[COL_WRITTEN_AT] =
 		TimestampTzGetDatum(cc_args_timestamp(cc_hlc_to_ms(e->hlc)));
@@ -198,7 +154,10 @@ cachecluster_entry(PG_FUNCTION_ARGS)
 	cc_buf_init(&buf);
 	PG_TRY();
 	{
-		if (cc_xact_get(k.ns, k.key, k.keylen, &e, &buf))
+		bool		found = cc_xact_get(k.ns, k.key, k.keylen, &e, &buf);
+
+		cc_stats_count(found ? CC_STAT_HITS : CC_STAT_MISSES, k.ns, 1);
+		if (found)
 		{
 			if (!form_row(&e, node_name(e.writer), values, nulls))
 				ereport(ERROR,
@@ -220,112 +179,144 @@ cachecluster_entry(PG_FUNCTION_ARGS)
 
 /* A name is looked up once a listing; it outlives the row's memory. */
 static const char *
-listing_name(Listing *l, uint16 origin)
+listing_name(Rows *r, uint16 origin)
 {
-	if (l->names[origin] == NULL)
-		l->names[origin] = MemoryContextStrdup(GetMemoryChunkContext(l->names),
+	if (r->names[origin] == NULL)
+		r->names[origin] = MemoryContextStrdup(GetMemoryChunkContext(r->names),
 											   node_name(origin));
-	return l->names[origin];
+	return r->names[origin];
 }
 
+/*
+ * Ends a listing whose rows are not all asked for: by LIMIT, a closed cursor,
+ * a rescan.  After an error it is not called, and need not be.
+ */
 static void
-add_row(const CcEntry *e, void *arg)
+end_rows(Datum arg)
 {
-	Listing    *l = arg;
-	MemoryContext old;
-	bool		show = false;
+	Rows	   *r = (Rows *) DatumGetPointer(arg);
 
-	CHECK_FOR_INTERRUPTS();
-	if (!cc_args_is_text(e->key, e->keylen))
-		return;
-
-	ExecClearTuple(l->slot);
-	old = MemoryContextSwitchTo(l->row);
-	if (matches(&l->pattern, e->key, e->keylen))
-	{
-		if (l->keys_only)
-		{
-			l->slot->tts_values[0] =
-				PointerGetDatum(cstring_to_text_with_len(e->key, e->keylen));
-			l->slot->tts_isnull[0] = false;
-			show = true;
-		}
-		else
-			show = form_row(e, listing_name(l, e->writer),
-							l->slot->tts_values, l->slot->tts_isnull);
-	}
-	MemoryContextSwitchTo(old);
-	if (show)
-	{
-		ExecStoreVirtualTuple(l->slot);
-		tuplesort_puttupleslot(l->sort, l->slot);
-	}
-	MemoryContextReset(l->row);
+	cc_listing_end(r->keys);
 }
 
-static Tuplesortstate *
-begin_sort(TupleDesc desc, AttrNumber key)
-{
-	TypeCacheEntry *type = lookup_type_cache(TEXTOID, TYPECACHE_LT_OPR);
-	Oid			collation = C_COLLATION_OID;
-	bool		nulls_first = false;
-
-	return tuplesort_begin_heap(desc, 1, &key, &type->lt_opr, &collation,
-								&nulls_first, work_mem, NULL, TUPLESORT_NONE);
-}
-
+/* Buffers of the cache live in memory of their own, also after an error. */
 static void
-list(FunctionCallInfo fcinfo, bool keys_only, int natts)
+free_buf(void *arg)
+{
+	cc_buf_free(&((Rows *) arg)->buf);
+}
+
+/* First call; the current context lives as long as the listing. */
+static Rows *
+begin_rows(FunctionCallInfo fcinfo)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	static CcScan scan;			/* kept for the next listing, also after errors */
-	Listing		l;
-	uint16		ns;
+	Rows	   *r = palloc0(sizeof(Rows));
 
 	cc_args_require_loaded();
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("pattern must not be null")));
-	ns = cc_args_namespace(fcinfo, 1, CC_PRIV_READ);
-	parse_pattern(PG_GETARG_TEXT_PP(0), &l.pattern);
-	InitMaterializedSRF(fcinfo, keys_only ? MAT_SRF_USE_EXPECTED_DESC : 0);
-	if (rsinfo->setDesc->natts != natts)
-		elog(ERROR, "a row of the listing has %d columns",
-			 rsinfo->setDesc->natts);
+	r->ns = cc_args_namespace(fcinfo, 1, CC_PRIV_READ);
+	cc_buf_init(&r->buf);
+	r->freed.func = free_buf;
+	r->freed.arg = r;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &r->freed);
+	r->keys = cc_listing_begin(r->ns, PG_GETARG_TEXT_PP(0));
+	RegisterExprContextCallback(rsinfo->econtext, end_rows,
+								PointerGetDatum(r));
+	return r;
+}
 
-	l.keys_only = keys_only;
-	l.names = palloc0(CC_MAX_ORIGINS * sizeof(char *));
-	l.row = AllocSetContextCreate(CurrentMemoryContext, "cachecluster row",
-								  ALLOCSET_DEFAULT_SIZES);
-	l.slot = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsVirtual);
-	l.sort = begin_sort(rsinfo->setDesc, keys_only ? 1 : COL_KEY + 1);
-	cc_xact_scan(ns, &scan, add_row, &l);
-	ExecDropSingleTupleTableSlot(l.slot);
+/* All rows were asked for. */
+static void
+finish_rows(FunctionCallInfo fcinfo, Rows *r)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	l.slot = MakeSingleTupleTableSlot(rsinfo->setDesc, &TTSOpsMinimalTuple);
-	tuplesort_performsort(l.sort);
-	while (tuplesort_gettupleslot(l.sort, true, false, l.slot, NULL))
-	{
-		CHECK_FOR_INTERRUPTS();
-		tuplestore_puttupleslot(rsinfo->setResult, l.slot);
-	}
-	tuplesort_end(l.sort);
-	ExecDropSingleTupleTableSlot(l.slot);
+	UnregisterExprContextCallback(rsinfo->econtext, end_rows,
+								  PointerGetDatum(r));
+	end_rows(PointerGetDatum(r));
+}
+
+static TupleDesc
+entry_desc(FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
+		desc->natts != NCOLS)
+		elog(ERROR, "type cache_entry has not %d columns", NCOLS);
+	return BlessTupleDesc(desc);
 }
 
 Datum
 cachecluster_entries(PG_FUNCTION_ARGS)
 {
-	list(fcinfo, false, NCOLS);
-	return (Datum) 0;
+	FuncCallContext *context;
+	Rows	   *r;
+	CcEntry		e;
+	const char *key;
+	uint16		keylen;
+	Datum		values[NCOLS];
+	bool		nulls[NCOLS];
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		MemoryContext old;
+
+		context = SRF_FIRSTCALL_INIT();
+		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
+		context->tuple_desc = entry_desc(fcinfo);
+		context->user_fctx = r = begin_rows(fcinfo);
+		r->names = palloc0(CC_MAX_ORIGINS * sizeof(char *));
+		MemoryContextSwitchTo(old);
+	}
+	context = SRF_PERCALL_SETUP();
+	r = context->user_fctx;
+	while (cc_listing_next(r->keys, &key, &keylen))
+	{
+		HeapTuple	tuple;
+
+		r->buf.len = 0;
+		if (!cc_xact_peek(r->ns, key, keylen, &e, &r->buf) ||
+			!form_row(&e, listing_name(r, e.writer), values, nulls))
+			continue;
+		tuple = heap_form_tuple(context->tuple_desc, values, nulls);
+		SRF_RETURN_NEXT(context, HeapTupleGetDatum(tuple));
+	}
+	finish_rows(fcinfo, r);
+	SRF_RETURN_DONE(context);
 }
 
 Datum
 cachecluster_keys(PG_FUNCTION_ARGS)
 {
-	list(fcinfo, true, 1);
-	return (Datum) 0;
+	FuncCallContext *context;
+	Rows	   *r;
+	CcEntry		e;
+	const char *key;
+	uint16		keylen;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		MemoryContext old;
+
+		context = SRF_FIRSTCALL_INIT();
+		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
+		context->user_fctx = begin_rows(fcinfo);
+		MemoryContextSwitchTo(old);
+	}
+	context = SRF_PERCALL_SETUP();
+	r = context->user_fctx;
+	while (cc_listing_next(r->keys, &key, &keylen))
+	{
+		if (cc_xact_peek(r->ns, key, keylen, &e, NULL))
+		{
+			text	   *shown = cstring_to_text_with_len(key, keylen);
+
+			SRF_RETURN_NEXT(context, PointerGetDatum(shown));
+		}
+	}
+	finish_rows(fcinfo, r);
+	SRF_RETURN_DONE(context);
 }
 
 Datum
