@@ -15,9 +15,9 @@
 #include "postgres.h"
 
 #include "base/stats.h"
-#include "cache/counter.h"
 #include "cache/xact.h"
 #include "funcs/args.h"
+#include "funcs/value.h"
 #include "funcs/write.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -260,41 +260,6 @@ read_entry(FunctionCallInfo fcinfo, CcKey *k, CcEntry *e)
 	return found;
 }
 
-static void
-raise_wrong_type(const CcKey *k, const char *is, const char *use)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("value of cache key \"%s\" is of type %s",
-					pnstrdup(k->key, k->keylen), is),
-			 errhint("Read it with %s.", use)));
-}
-
-/* A peer whose database has another encoding may have written it. */
-static void
-check_encoding(const CcKey *k, const CcEntry *e)
-{
-	if (unlikely(!cc_args_is_text(e->value, e->vallen)))
-		ereport(ERROR,
-				(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
-				 errmsg("value of cache key \"%s\" is not text in the "
-						"encoding of this database",
-						pnstrdup(k->key, k->keylen))));
-}
-
-static int64
-counter_value(const CcKey *k, const CcEntry *e)
-{
-	int64		number;
-
-	if (!cc_counter_value(e->value, e->vallen, &number))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("counter of cache key \"%s\" is malformed",
-						pnstrdup(k->key, k->keylen))));
-	return number;
-}
-
 Datum
 cachecluster_get(PG_FUNCTION_ARGS)
 {
@@ -303,13 +268,7 @@ cachecluster_get(PG_FUNCTION_ARGS)
 
 	if (!read_entry(fcinfo, &k, &e) || (e.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
-	if (e.type == CC_BYTEA)
-		raise_wrong_type(&k, "bytea", "cache_get_bytea");
-	if (e.type == CC_COUNTER)
-		PG_RETURN_TEXT_P(cstring_to_text(psprintf(INT64_FORMAT,
-												  counter_value(&k, &e))));
-	check_encoding(&k, &e);
-	PG_RETURN_TEXT_P(cstring_to_text_with_len(e.value, e.vallen));
+	PG_RETURN_TEXT_P(cc_value_text(&k, &e));
 }
 
 /* Says what was parsed when the value turns out not to be JSON. */
@@ -347,11 +306,11 @@ cachecluster_get_jsonb(PG_FUNCTION_ARGS)
 	if (!read_entry(fcinfo, &k, &e) || (e.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
 	if (e.type == CC_BYTEA)
-		raise_wrong_type(&k, "bytea", "cache_get_bytea");
+		cc_value_raise_type(&k, "bytea", "cache_get_bytea");
 	if (e.type == CC_COUNTER)
 		PG_RETURN_DATUM(parse_json(&k, psprintf(INT64_FORMAT,
-													counter_value(&k, &e))));
-	check_encoding(&k, &e);
+											 cc_value_counter(&k, &e))));
+	cc_value_check_encoding(&k, &e);
 	PG_RETURN_DATUM(parse_json(&k, pnstrdup(e.value, e.vallen)));
 }
 
@@ -367,7 +326,7 @@ cachecluster_get_bytea(PG_FUNCTION_ARGS)
 	if (!read_entry(fcinfo, &k, &e) || (e.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
 	if (e.type != CC_BYTEA)
-		raise_wrong_type(&k, names[e.type],
+		cc_value_raise_type(&k, names[e.type],
 						 e.type == CC_JSONB ? "cache_get_jsonb" : "cache_get");
 	PG_RETURN_BYTEA_P(cstring_to_text_with_len(e.value, e.vallen));
 }
