@@ -128,17 +128,50 @@ acts_at_once(const CcChange *c)
 	return c->op == CC_OP_INCR || c->op == CC_OP_FETCH;
 }
 
+static bool
+acts_now(const CcChange *c, bool immediate)
+{
+	return immediate || acts_at_once(c) || !cc_xact_defers(c->ns);
+}
+
+void
+cc_write_probe(const CcChange *c)
+{
+	CcOutcome	o;
+	CcResult	result;
+
+	cc_write_check(false);
+	result = cc_cache_probe(c, &o);
+	if (unlikely(result != CC_DONE && result != CC_UNCHANGED))
+		reject(result, c);
+}
+
+CcResult
+cc_write_part(CcChange *c, bool immediate, CcOutcome *o)
+{
+	CcResult	result;
+
+	cc_write_check(false);
+	result = acts_now(c, immediate) ? cc_xact_now(c, o) :
+		cc_xact_add(c, o, false);
+	if (unlikely(result != CC_DONE && result != CC_UNCHANGED))
+		reject(result, c);
+	return result;
+}
+
+void
+cc_write_wait(uint16 ns, const CcOutcome *last)
+{
+	if (!cc_xact_defers(ns))
+		wait_for(ns, last);
+}
+
 CcResult
 cc_write(CcChange *c, bool immediate, CcOutcome *o)
 {
-	CcResult	result;
-	bool		now = immediate || acts_at_once(c) || !cc_xact_defers(c->ns);
+	CcResult	result = cc_write_part(c, immediate, o);
 
-	cc_write_check(false);
-	result = now ? cc_xact_now(c, o) : cc_xact_add(c, o, false);
-	if (unlikely(result != CC_DONE && result != CC_UNCHANGED))
-		reject(result, c);
-	if (now && result == CC_DONE)
+	if (result == CC_DONE && acts_now(c, immediate))
 		wait_for(c->ns, o);
 	return result;
 }

@@ -50,7 +50,17 @@ extern void cc_write_check_size(Size len);
  */
 extern CcResult cc_write(CcChange *c, bool immediate, CcOutcome *o);
 
-/* Likewise: empties the namespace. */
+/*
+ * For a call that makes many changes of one namespace: cc_write_probe for each
+ * of them raises the error that cc_write would raise; cc_write_part is cc_write
+ * without what is waited for after the change; and cc_write_wait, once, with
+ * the outcome of the last one that was CC_DONE, waits for all.
+ */
+extern void cc_write_probe(const CcChange *c);
+extern CcResult cc_write_part(CcChange *c, bool immediate, CcOutcome *o);
+extern void cc_write_wait(uint16 ns, const CcOutcome *last);
+
+/* As cc_write: empties the namespace. */
 extern void cc_write_clear(uint16 ns);
 
 /*
