@@ -194,6 +194,88 @@ COMMENT ON FUNCTION cache_entries(text, text) IS
 'entries whose keys match a LIKE pattern, in the byte order of their keys';
 
 --
+-- Many keys at once
+--
+
+CREATE FUNCTION cache_put_many(
+    keys text[],
+    vals text[],
+    ttl interval DEFAULT NULL,
+    namespace text DEFAULT 'default'
+) RETURNS integer
+AS 'MODULE_PATHNAME', 'cachecluster_put_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_put_many(text[], text[], interval, text) IS
+'stores many values of type text with one deadline, all or none; how many were stored';
+
+CREATE FUNCTION cache_put_many(
+    keys text[],
+    vals jsonb[],
+    ttl interval DEFAULT NULL,
+    namespace text DEFAULT 'default'
+) RETURNS integer
+AS 'MODULE_PATHNAME', 'cachecluster_put_many_jsonb'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_put_many(text[], jsonb[], interval, text) IS
+'stores many values of type jsonb with one deadline, all or none; how many were stored';
+
+CREATE FUNCTION cache_put_many(
+    keys text[],
+    vals bytea[],
+    ttl interval DEFAULT NULL,
+    namespace text DEFAULT 'default'
+) RETURNS integer
+AS 'MODULE_PATHNAME', 'cachecluster_put_many_bytea'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_put_many(text[], bytea[], interval, text) IS
+'stores many values of type bytea with one deadline, all or none; how many were stored';
+
+CREATE FUNCTION cache_get_many(
+    keys text[],
+    namespace text DEFAULT 'default'
+) RETURNS TABLE (key text, value text)
+AS 'MODULE_PATHNAME', 'cachecluster_get_many'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 100;
+
+COMMENT ON FUNCTION cache_get_many(text[], text) IS
+'values of many keys as text: those found, in the order asked';
+
+CREATE FUNCTION cache_delete_many(keys text[], namespace text DEFAULT 'default')
+RETURNS integer
+AS 'MODULE_PATHNAME', 'cachecluster_delete_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_delete_many(text[], text) IS
+'deletes many entries, on every node; how many there were';
+
+CREATE FUNCTION cache_delete_like(pattern text, namespace text DEFAULT 'default')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'cachecluster_delete_like'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000;
+
+COMMENT ON FUNCTION cache_delete_like(text, text) IS
+'deletes the entries whose keys match a LIKE pattern, as seen at the call; how many there were';
+
+CREATE FUNCTION cache_clear(namespace text DEFAULT 'default')
+RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_clear'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_clear(text) IS
+'empties a namespace on every node, in one step';
+
+CREATE FUNCTION cache_key(VARIADIC parts text[])
+RETURNS text
+AS 'MODULE_PATHNAME', 'cachecluster_key'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION cache_key(text[]) IS
+'joins parts with a colon to a key; different parts never give one key, and with '':%'' behind it the result is a LIKE pattern for the keys below it';
+
+--
 -- The group
 --
 
