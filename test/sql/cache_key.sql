@@ -17,11 +17,10 @@ SELECT cache_key(VARIADIC NULL) IS NULL AS "no parts known";
 SELECT cache_key();
 \echo :LAST_ERROR_SQLSTATE
 
--- all of up to three parts, each with up to two of these characters, and parts
--- that look like what others become
+-- all of up to three of these parts, some of which look like what others become
 CREATE TEMP TABLE parts (p text);
 INSERT INTO parts SELECT * FROM unnest(ARRAY['', 'a', ':', '%', '_', '\', '~', '~c', '~e', '~t',
-    '~p', '~u', '~b', 'c', 'e', '::', 'a:', ':a', '~~', '~:', ':~', 'ac']);
+    'c', 'e', 'a:', '~:', ':~']);
 CREATE TEMP TABLE keys AS
 SELECT ARRAY[p] AS parts FROM parts
 UNION ALL SELECT ARRAY[a.p, b.p] FROM parts a, parts b
@@ -53,4 +52,4 @@ CREATE TEMP TABLE users (id int, team text);
 CREATE INDEX ON users (cache_key('user', team));
 EXPLAIN (COSTS OFF) SELECT FROM users WHERE team = cache_key('a', 'b:c');
 
-SELECT length(cache_key(repeat('_', 1000000))), length(cache_key(VARIADIC array_agg('x'))) FROM generate_series(1, 1000);
+SELECT length(cache_key(repeat('_', 1000000))), length(cache_key(VARIADIC array_agg('x'::text))) FROM generate_series(1, 1000);

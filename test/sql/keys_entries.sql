@@ -68,3 +68,88 @@ RESET work_mem;
 SELECT count(*) FROM (SELECT cache_delete(k) FROM cache_keys('list:many:%') k) d;
 SELECT cache_count() - :before AS added;
 SELECT count(cache_delete(k)) FROM cache_keys('list%') k;
+
+-- a row at a time: what LIMIT does not ask for is not looked up, two listings
+-- at once share nothing, and nothing is left of one that is not read to its end
+SELECT cache_put_many(array_agg('list:n:' || lpad(i::text, 5, '0')), array_agg(i::text))
+FROM generate_series(1, 20000) i;
+SET work_mem = '64kB';
+SELECT cache_keys('list:n:%') LIMIT 2;
+SELECT (cache_entries('list:n:%')).value LIMIT 2;
+SELECT cache_keys('list:n:%9'), cache_keys('list:n:0000_'), cache_keys('list:n:00007') LIMIT 3;
+SELECT k, array_agg(e) FROM (SELECT cache_keys('list:n:0000_') k LIMIT 2) a,
+    LATERAL (SELECT cache_keys(left(k, -1) || '%') e LIMIT 3) b GROUP BY k ORDER BY k;
+SELECT count(*), min(n), max(n) FROM (
+    SELECT cache_keys('list:n:00_00'), cache_keys('list:n:' || i || '000%') n
+    FROM generate_series(0, 1) i) s;
+
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT cache_keys('list:n:%');
+FETCH 2 FROM c;
+FETCH BACKWARD 1 FROM c;
+SAVEPOINT s;
+FETCH 1 FROM c;
+ROLLBACK TO s;
+FETCH 1 FROM c;
+DECLARE d CURSOR WITH HOLD FOR SELECT (cache_entries('list:n:0000_')).key;
+FETCH 1 FROM d;
+CLOSE c;
+COMMIT;
+FETCH ALL FROM d;
+CLOSE d;
+BEGIN;
+DECLARE c CURSOR FOR SELECT cache_keys('list:n:%');
+FETCH 1 FROM c;
+COMMIT;
+BEGIN;
+DECLARE c CURSOR FOR SELECT cache_keys('list:n:%');
+FETCH 1 FROM c;
+SELECT cache_keys('list:n:\');
+ROLLBACK;
+
+-- a loop over one may write, and the listing shows each entry as it then is
+DO $$
+DECLARE
+    k text;
+    v text;
+    n int := 0;
+    dropped int := 0;
+BEGIN
+    FOR k, v IN SELECT (e).key, (e).value
+                FROM (SELECT cache_entries('list:n:%') e OFFSET 0) s LOOP
+        n := n + 1;
+        ASSERT v = ltrim(substr(k, 8), '0') OR v = 'changed', k;
+        BEGIN
+            PERFORM cache_delete('list:n:' || lpad((n * 2)::text, 5, '0'));
+            PERFORM cache_put('list:n:' || lpad((n + 1)::text, 5, '0'), 'changed', if_present => true);
+            PERFORM cache_put('list:n:new' || n, 'v');
+            PERFORM 1 / (n % 10);
+        EXCEPTION WHEN division_by_zero THEN
+            dropped := dropped + 1;
+        END;
+        EXIT WHEN n = 5000;
+    END LOOP;
+    RAISE NOTICE '%, % rolled back', n, dropped;
+END $$;
+SELECT count(*) FROM cache_keys('list:n:new%');
+CREATE FUNCTION first_key(pattern text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    k text;
+BEGIN
+    FOR k IN SELECT cache_keys(pattern) LOOP
+        RETURN k;
+    END LOOP;
+    RETURN NULL;
+END $$;
+SELECT first_key('list:n:%'), first_key('list:n:%'), first_key('none%') IS NULL AS none;
+DROP FUNCTION first_key;
+RESET work_mem;
+
+-- one that takes too long can be cancelled, and leaves nothing behind
+SELECT cache_put_many(array_agg('list:c:' || i || repeat('x', 100)), array_agg(NULL::text))
+FROM generate_series(1, 50000) i;
+SET statement_timeout = '1ms';
+SELECT count(*) FROM cache_keys('list:%_%_%_%_%_%_%_%_y');
+RESET statement_timeout;
+SELECT count(*) FROM cache_keys('list:c:1%') WHERE cache_keys LIKE 'list:c:1x%';
+SELECT cache_delete_like('list:%') > 50000;

@@ -20,7 +20,7 @@ SELECT * FROM cache_get_many(ARRAY['many:a', '']);
 SELECT cache_get_many(ARRAY['many:a', 'many:b']);
 SELECT cache_get_many(ARRAY['many:a', 'many:x']) LIMIT 1;
 SELECT i, g.* FROM generate_series(1, 2) i,
-    cache_get_many(ARRAY['many:b', 'many:a'][i:2]) g;
+    cache_get_many((ARRAY['many:b', 'many:a'])[i:2]) g;
 SELECT v.* FROM (VALUES ('many:b'), ('many:none')) k(key)
     LEFT JOIN cache_get_many(ARRAY(SELECT key FROM (VALUES ('many:b')) l(key))) v USING (key);
 
