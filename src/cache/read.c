@@ -132,11 +132,10 @@ cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 bool
 cc_cache_look(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 {
-	int64		now = cc_hlc_now_ms(&cc.state->hlc);
 	CcExtra		x;
 
 	if (!cc_state_serves() ||
-		!read_entry(ns, key, keylen, WANT_LISTED, now, e, buf))
+		!read_entry(ns, key, keylen, WANT_LISTED, e, buf))
 		return false;
 	if (buf != NULL)
 	{

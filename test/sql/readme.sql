@@ -1,0 +1,34 @@
+-- The examples of README.md, in its order and as they stand there: test/readme
+-- checks that none is missing. What is between them is what they need; output
+-- that differs from run to run is hidden.
+SELECT cache_wait_ready('60 s');
+DROP EXTENSION cachecluster;
+
+-- README: the first screen
+CREATE EXTENSION cachecluster;
+SELECT cache_put('session:42', '{"user": 7}'::jsonb, ttl => '30 min');  -- on any node
+SELECT cache_get_jsonb('session:42') -> 'user';                         -- on any node: 7
+SELECT cache_incr('hits:home'), cache_touch('session:42', '30 min');
+SELECT cache_delete('session:42');                                      -- gone everywhere
+SELECT cache_delete('hits:home');
+
+-- README: Functions
+SELECT cache_put_many(ARRAY['user:7', 'user:9'], ARRAY['Ada', 'Grace'], ttl => '10 min');
+SELECT * FROM cache_get_many(ARRAY['user:9', 'user:8', 'user:7']);      -- 9 and 7
+\o /dev/null
+SELECT key, value, expires_at FROM cache_entries('user:%') LIMIT 10;
+\o
+SELECT cache_put(cache_key('team', 'a:b', 'size'), '12');               -- team:a~cb:size
+SELECT cache_get('team:a~cb:size');
+SELECT cache_delete_like(cache_key('team', 'a:b') || ':%');             -- all of this team
+SELECT cache_clear();
+
+-- README: At 03:12
+\o /dev/null
+SELECT * FROM cache_status();                  -- this node
+SELECT node_name, state, down_since, lag_entries, last_error
+FROM pg_stat_cachecluster_peers;               -- the others
+SELECT * FROM pg_stat_cachecluster;            -- memory, counters, files
+SELECT application_name, client_addr, state    -- who is connected from where
+FROM pg_stat_activity WHERE application_name LIKE 'cachecluster/%';
+\o
