@@ -4,9 +4,11 @@
  *	  SQL functions that read and write many entries, and the one that makes
  *	  keys.
  *
- * All that a call is given is checked before anything is written, so that it
- * is done completely or not at all.  What waits for commit is kept together by
- * the transaction; what acts at once cannot be cancelled in the middle.
+ * All that cache_put_many and cache_delete_many are given is checked before
+ * anything is written, so that a call is done completely or not at all: what
+ * waits for commit is kept together by the transaction, and what acts at once
+ * cannot be cancelled in the middle.  cache_delete_like that acts at once can,
+ * and what it has deleted by then is gone.
  *
  * Locking: none here, and none is held when an error is raised.
  *

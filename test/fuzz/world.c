@@ -137,6 +137,17 @@ cc_monotonic_ms(void)
 	return 1000 + now_ms;
 }
 
+int64
+cc_monotonic_us(void)
+{
+	return cc_monotonic_ms() * 1000;
+}
+
+void
+cc_check_interrupts(void)
+{
+}
+
 void
 cc_pause(void)
 {
