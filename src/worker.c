@@ -143,7 +143,8 @@ sweep(Sweeper *s, int64 now)
 			break;
 	}
 	pg_atomic_write_u64(&cc.stats->expiration_lag_ms,
-						(uint64) Max(s->sweep.lag_ms, 0));
+						(uint64) cc_expire_lag(&s->sweep));
+	pg_atomic_write_u64(&cc.stats->swept_at, (uint64) cc_monotonic_ms());
 	report_resets();
 	s->next = now + SWEEP_TICK_MS;
 	return Max(s->next - cc_monotonic_ms(), 1);
