@@ -22,6 +22,7 @@
 
 #include "access/xlog.h"
 #include "base/compat.h"
+#include "base/events.h"
 #include "base/guc.h"
 #include "base/stats.h"
 #include "base/wake.h"
@@ -117,7 +118,11 @@ report_resets(void)
 	for (uint32 i = 0; i < cc.store->npartitions; i++)
 		resets += cc_store_partition(i)->resets;
 	if (resets > told)
+	{
 		cc_log(CC_WARN, "a part of the cache was found half-changed and was emptied");
+		cc_event(CC_EVENT_DAMAGE, NULL, "\"what\": \"a part of the cache was "
+				 "found half-changed and was emptied\"");
+	}
 	told = resets;
 }
 

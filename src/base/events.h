@@ -33,18 +33,21 @@ typedef enum CcEventKind
 	CC_EVENT_STARTED,			/* the files were looked at: entries, ms,
 								 * damaged; not_loaded (why), if so */
 	CC_EVENT_PHASE,				/* of this node: phase, was */
-	CC_EVENT_IDENTITY,			/* this node has a new one: node_id, why */
+	CC_EVENT_IDENTITY,			/* this node has a new one: node_id; why, when
+								 * it is not its files */
 	CC_EVENT_GROUP,				/* began, or joined: cluster_id, what */
-	CC_EVENT_PEER_UP,			/* heard: address; away_ms after a silence */
+	CC_EVENT_PEER_UP,			/* is heard: address; away_ms, if it was down */
 	CC_EVENT_PEER_DOWN,			/* address, silent_ms (null: never heard) */
 	CC_EVENT_MEMBER_JOINED,		/* address */
 	CC_EVENT_MEMBER_FORGOTTEN,	/* for good */
-	CC_EVENT_REFUSED,			/* by (us: "this node", or "peer"), address,
-								 * why */
+	CC_EVENT_REFUSED,			/* by ("this node", which does not let it in,
+								 * or "peer", which does not let us in),
+								 * address, why */
 	CC_EVENT_NAMESPACE,			/* database, namespace, what: declared,
 								 * changed, dropped */
 	CC_EVENT_CLEARED,			/* database, namespace */
-	CC_EVENT_DAMAGE,			/* of a file: file, what; in memory: what */
+	CC_EVENT_DAMAGE,			/* of a file: file, what, and how many parts;
+								 * of memory: what */
 	CC_EVENT_JOURNAL,			/* state: failing, working */
 	CC_EVENT_SPLIT,
 	CC_EVENT_HEAL,
