@@ -176,7 +176,6 @@ cc_event(int kind, const char *node, const char *fmt,...)
 		return;
 	memset(&e, 0, sizeof(e));
 	e.kind = kind;
-	e.at = cc_clock_ms();
 	if (node != NULL)
 		copy_name(e.node, sizeof(e.node), node);
 	if (fmt != NULL)
@@ -190,6 +189,7 @@ cc_event(int kind, const char *node, const char *fmt,...)
 
 	cc_lock_exclusive(&shared->lock);
 	e.id = shared->next++;
+	e.at = cc_clock_ms();
 	shared->ring[e.id % CC_EVENTS] = e;
 	cc_unlock(&shared->lock);
 }
