@@ -395,6 +395,31 @@ CREATE VIEW pg_stat_cachecluster AS
 COMMENT ON VIEW pg_stat_cachecluster IS
 'statistics: the cache of this node';
 
+CREATE FUNCTION pg_stat_get_cachecluster_namespaces(
+    OUT database text,
+    OUT namespace text,
+    OUT entries bigint,
+    OUT bytes bigint,
+    OUT hits bigint,
+    OUT misses bigint,
+    OUT puts bigint,
+    OUT deletes bigint,
+    OUT evictions bigint,
+    OUT expirations bigint,
+    OUT conflicts bigint
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cachecluster_stat_namespaces'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+
+COMMENT ON FUNCTION pg_stat_get_cachecluster_namespaces() IS
+'statistics: the namespaces of all databases on this node';
+
+CREATE VIEW pg_stat_cachecluster_namespaces AS
+    SELECT * FROM @extschema@.pg_stat_get_cachecluster_namespaces();
+
+COMMENT ON VIEW pg_stat_cachecluster_namespaces IS
+'statistics: the namespaces of all databases on this node';
+
 CREATE FUNCTION pg_stat_get_cachecluster_peers(
     OUT node_id text,
     OUT node_name text,
@@ -434,13 +459,43 @@ AS 'MODULE_PATHNAME', 'cachecluster_stat_reset'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION pg_stat_cachecluster_reset() IS
-'zeroes the counters of pg_stat_cachecluster';
+'zeroes the counters of pg_stat_cachecluster and pg_stat_cachecluster_namespaces';
 
 REVOKE ALL ON FUNCTION pg_stat_get_cachecluster() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pg_stat_get_cachecluster_namespaces() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pg_stat_get_cachecluster_peers() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pg_stat_cachecluster_reset() FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION pg_stat_get_cachecluster() TO pg_read_all_stats;
+GRANT EXECUTE ON FUNCTION pg_stat_get_cachecluster_namespaces() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION pg_stat_get_cachecluster_peers() TO pg_read_all_stats;
 GRANT SELECT ON pg_stat_cachecluster TO pg_read_all_stats;
+GRANT SELECT ON pg_stat_cachecluster_namespaces TO pg_read_all_stats;
 GRANT SELECT ON pg_stat_cachecluster_peers TO pg_read_all_stats;
+
+--
+-- Events
+--
+
+CREATE FUNCTION pg_stat_get_cachecluster_events(
+    OUT id bigint,
+    OUT at timestamptz,
+    OUT kind text,
+    OUT node text,
+    OUT detail jsonb
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cachecluster_events'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+
+COMMENT ON FUNCTION pg_stat_get_cachecluster_events() IS
+'what happened to the cache of this node since the server started, the last 1024 events';
+
+CREATE VIEW cache_events AS
+    SELECT * FROM @extschema@.pg_stat_get_cachecluster_events();
+
+COMMENT ON VIEW cache_events IS
+'what happened to the cache of this node since the server started, the last 1024 events; to be read by position (WHERE id > n)';
+
+REVOKE ALL ON FUNCTION pg_stat_get_cachecluster_events() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_stat_get_cachecluster_events() TO pg_read_all_stats;
+GRANT SELECT ON cache_events TO pg_read_all_stats;

@@ -128,7 +128,7 @@ plan(Layout *l)
 
 	take(&used, sizeof(CcHeadShared));
 	l->wake = take(&used, cc_wake_size());
-	l->stats = take(&used, cc_stats_size(l->nprocs));
+	l->stats = take(&used, cc_stats_size(l->nprocs, CC_MAX_NAMESPACES));
 	l->events = take(&used, cc_events_size());
 	l->keylocks = take(&used, cc_keylock_size());
 	l->state = take(&used, cc_state_size(l->origin_cap));
@@ -184,7 +184,7 @@ init_parts(char *base)
 
 	plan(l);
 	cc_wake_init(base + l->wake);
-	cc_stats_init(base + l->stats, l->nprocs);
+	cc_stats_init(base + l->stats, l->nprocs, CC_MAX_NAMESPACES);
 	cc.stats = (CcStatsShared *) (base + l->stats);
 	cc_events_init(base + l->events);
 	cc_keylock_init(base + l->keylocks);

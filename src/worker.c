@@ -22,6 +22,7 @@
 
 #include "access/xlog.h"
 #include "base/compat.h"
+#include "base/events.h"
 #include "base/guc.h"
 #include "base/stats.h"
 #include "base/wake.h"
@@ -117,7 +118,11 @@ report_resets(void)
 	for (uint32 i = 0; i < cc.store->npartitions; i++)
 		resets += cc_store_partition(i)->resets;
 	if (resets > told)
+	{
 		cc_log(CC_WARN, "a part of the cache was found half-changed and was emptied");
+		cc_event(CC_EVENT_DAMAGE, NULL, "\"what\": \"a part of the cache was "
+				 "found half-changed and was emptied\"");
+	}
 	told = resets;
 }
 
@@ -143,7 +148,8 @@ sweep(Sweeper *s, int64 now)
 			break;
 	}
 	pg_atomic_write_u64(&cc.stats->expiration_lag_ms,
-						(uint64) Max(s->sweep.lag_ms, 0));
+						(uint64) cc_expire_lag(&s->sweep));
+	pg_atomic_write_u64(&cc.stats->swept_at, (uint64) cc_monotonic_ms());
 	report_resets();
 	s->next = now + SWEEP_TICK_MS;
 	return Max(s->next - cc_monotonic_ms(), 1);

@@ -24,19 +24,31 @@
 #define CC_EVENT_NODE_LEN	64
 #define CC_EVENT_DETAIL_LEN	320
 
+/*
+ * What is told, with the members of its detail.  The node is the one that it
+ * concerns, or that did it.
+ */
 typedef enum CcEventKind
 {
-	CC_EVENT_STARTED,			/* the files were loaded */
-	CC_EVENT_PHASE,				/* the node's phase changed */
-	CC_EVENT_PEER_UP,
-	CC_EVENT_PEER_DOWN,
-	CC_EVENT_MEMBER_JOINED,
-	CC_EVENT_MEMBER_FORGOTTEN,
-	CC_EVENT_REFUSED,			/* a peer refuses us, or we it */
-	CC_EVENT_NAMESPACE,			/* declared, changed, dropped */
-	CC_EVENT_CLEARED,
-	CC_EVENT_DAMAGE,			/* a bad file, a partition emptied */
-	CC_EVENT_JOURNAL,			/* cannot be written; can again */
+	CC_EVENT_STARTED,			/* the files were looked at: entries, ms,
+								 * damaged; not_loaded (why), if so */
+	CC_EVENT_PHASE,				/* of this node: phase, was */
+	CC_EVENT_IDENTITY,			/* this node has a new one: node_id; why, when
+								 * it is not its files */
+	CC_EVENT_GROUP,				/* began, or joined: cluster_id, what */
+	CC_EVENT_PEER_UP,			/* is heard: address; away_ms, if it was down */
+	CC_EVENT_PEER_DOWN,			/* address, silent_ms (null: never heard) */
+	CC_EVENT_MEMBER_JOINED,		/* address */
+	CC_EVENT_MEMBER_FORGOTTEN,	/* for good */
+	CC_EVENT_REFUSED,			/* by ("this node", which does not let it in,
+								 * or "peer", which does not let us in),
+								 * address, why */
+	CC_EVENT_NAMESPACE,			/* database, namespace, what: declared,
+								 * changed, dropped */
+	CC_EVENT_CLEARED,			/* database, namespace */
+	CC_EVENT_DAMAGE,			/* of a file: file, what, and how many parts;
+								 * of memory: what */
+	CC_EVENT_JOURNAL,			/* state: failing, working */
 	CC_EVENT_SPLIT,
 	CC_EVENT_HEAL,
 	CC_NEVENT_KINDS

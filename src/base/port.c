@@ -16,6 +16,7 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "base/compat.h"
 #include "common/pg_prng.h"
 #include "utils/memutils.h"
 
@@ -83,7 +84,11 @@ cc_check_interrupts(void)
 void
 cc_pause(void)
 {
+	static uint32 wait_event;
+
+	pgstat_report_wait_start(cc_wait_event(wait_event, "CacheClusterPause"));
 	pg_usleep(PAUSE_US);
+	pgstat_report_wait_end();
 }
 
 void *

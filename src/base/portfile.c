@@ -24,8 +24,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/compat.h"
 #include "common/file_perm.h"
-#include "pgstat.h"
 #include "storage/fd.h"
 
 #define DIRECTORY		"cachecluster"
@@ -44,6 +44,11 @@ struct CcFile
 	uint64		flushed;		/* handed to the disk up to here */
 	char		path[MAXPGPATH];
 };
+
+/* Wait events: one for all that goes to the disk at once, fsyncs, reads */
+static uint32 write_event;
+static uint32 sync_event;
+static uint32 read_event;
 
 static void
 make_path(char *path, const char *name)
@@ -154,8 +159,9 @@ cc_file_write(CcFile *f, const void *data, Size len)
 	{
 		ssize_t		n;
 
+		pgstat_report_wait_start(cc_wait_event(write_event,
+											   "CacheClusterFileWrite"));
 		errno = 0;
-		pgstat_report_wait_start(PG_WAIT_EXTENSION);
 		n = write(f->fd, p, len);
 		pgstat_report_wait_end();
 		if (n <= 0)
@@ -174,7 +180,10 @@ cc_file_write(CcFile *f, const void *data, Size len)
 	}
 	if (f->size - f->flushed >= FLUSH_BYTES)
 	{
+		pgstat_report_wait_start(cc_wait_event(write_event,
+											   "CacheClusterFileWrite"));
 		pg_flush_data(f->fd, (off_t) f->flushed, (off_t) (f->size - f->flushed));
+		pgstat_report_wait_end();
 		f->flushed = f->size;
 	}
 	return true;
@@ -183,20 +192,19 @@ cc_file_write(CcFile *f, const void *data, Size len)
 bool
 cc_file_sync(CcFile *f)
 {
-	int			result;
+	bool		ok;
 
-	pgstat_report_wait_start(PG_WAIT_EXTENSION);
-	result = pg_fdatasync(f->fd);
-	pgstat_report_wait_end();
-	if (result != 0)
-	{
+	pgstat_report_wait_start(cc_wait_event(sync_event,
+										   "CacheClusterFileSync"));
+	ok = pg_fdatasync(f->fd) == 0;
+	if (!ok)
 		complain("fsync file", f->path);
-		return false;
-	}
-	if (f->fresh && fsync_fname_ext(DIRECTORY, true, false, LOG) != 0)
-		return false;
-	f->fresh = false;
-	return true;
+	else if (f->fresh)
+		ok = fsync_fname_ext(DIRECTORY, true, false, LOG) == 0;
+	pgstat_report_wait_end();
+	if (ok)
+		f->fresh = false;
+	return ok;
 }
 
 void
@@ -213,10 +221,15 @@ cc_file_rename(const char *from, const char *to)
 {
 	char		old_path[MAXPGPATH];
 	char		new_path[MAXPGPATH];
+	bool		ok;
 
 	make_path(old_path, from);
 	make_path(new_path, to);
-	return durable_rename(old_path, new_path, LOG) == 0;
+	pgstat_report_wait_start(cc_wait_event(sync_event,
+										   "CacheClusterFileSync"));
+	ok = durable_rename(old_path, new_path, LOG) == 0;
+	pgstat_report_wait_end();
+	return ok;
 }
 
 bool
@@ -273,7 +286,8 @@ cc_file_read(CcFile *f, void *data, Size len)
 	{
 		ssize_t		n;
 
-		pgstat_report_wait_start(PG_WAIT_EXTENSION);
+		pgstat_report_wait_start(cc_wait_event(read_event,
+											   "CacheClusterFileRead"));
 		n = read(f->fd, p, len);
 		pgstat_report_wait_end();
 		if (n < 0 && errno == EINTR)

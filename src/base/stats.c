@@ -13,21 +13,58 @@
 
 #include "base/compat.h"
 
+/* Times that a reader looks again at what was folded while it read */
+#define MAX_READS		100
+
 StaticAssertDecl(lengthof(((CcStatsSlotShared *) 0)->n) >= CC_NSLOT_STATS,
 				 "a slot has room for its counters");
+StaticAssertDecl(sizeof(CcStatsSlotShared) % PG_CACHE_LINE_SIZE == 0,
+				 "slots share no cache line");
+
+CcStatsMine cc_stats_mine = {NULL, NULL, CC_STATS_NO_NS};
 
 static CcStatsShared *shared;
-static CcStatsSlotShared *mine;
+
+/* When this process last used each of its places; 0: never */
+static uint64 used[CC_STATS_PLACES];
+static uint64 uses;
+
+#define slot_of(i) \
+	((CcStatsSlotShared *) ((char *) shared + shared->slots) + (i))
+#define folded_of(ns) \
+	((pg_atomic_uint64 *) ((char *) shared + shared->folded) + \
+	 (Size) (ns) * CC_NPLACE_STATS)
+#define base_of(ns) \
+	((CcNamespaceCounts *) ((char *) shared + shared->ns_base) + (ns))
 
 Size
-cc_stats_size(uint32 nslots)
+cc_stats_size(uint32 nslots, uint32 nnamespaces)
 {
-	return offsetof(CcStatsShared, slot) +
+	return CACHELINEALIGN(sizeof(CcStatsShared)) +
+		CACHELINEALIGN(nnamespaces * sizeof(CcNamespaceCounts)) +
+		CACHELINEALIGN((Size) nnamespaces * CC_NPLACE_STATS *
+					   sizeof(pg_atomic_uint64)) +
 		(Size) nslots * sizeof(CcStatsSlotShared);
 }
 
+static void
+init_slot(CcStatsSlotShared *slot)
+{
+	for (int i = 0; i < lengthof(slot->n); i++)
+		pg_atomic_init_u64(&slot->n[i], 0);
+	for (int i = 0; i < CC_STATS_PLACES; i++)
+	{
+		CcStatsPlaceShared *place = &slot->place[i];
+
+		pg_atomic_init_u32(&place->seq, 0);
+		pg_atomic_init_u32(&place->ns, CC_STATS_NO_NS);
+		for (int j = 0; j < CC_NPLACE_STATS; j++)
+			pg_atomic_init_u64(&place->n[j], 0);
+	}
+}
+
 void
-cc_stats_init(void *mem, uint32 nslots)
+cc_stats_init(void *mem, uint32 nslots, uint32 nnamespaces)
 {
 	cc_stats_attach(mem);
 	shared->started_at = cc_clock_ms();
@@ -37,38 +74,115 @@ cc_stats_init(void *mem, uint32 nslots)
 	pg_atomic_init_u64(&shared->snapshot_at, 0);
 	pg_atomic_init_u64(&shared->load_ms, 0);
 	pg_atomic_init_u64(&shared->expiration_lag_ms, 0);
+	pg_atomic_init_u64(&shared->swept_at, 0);
 	shared->nslots = nslots;
+	shared->nnamespaces = nnamespaces;
+	shared->ns_base = CACHELINEALIGN(sizeof(CcStatsShared));
+	shared->folded = shared->ns_base +
+		CACHELINEALIGN(nnamespaces * sizeof(CcNamespaceCounts));
+	shared->slots = shared->folded +
+		CACHELINEALIGN((Size) nnamespaces * CC_NPLACE_STATS *
+					   sizeof(pg_atomic_uint64));
+	memset(base_of(0), 0, nnamespaces * sizeof(CcNamespaceCounts));
+	for (uint32 ns = 0; ns < nnamespaces; ns++)
+		for (int j = 0; j < CC_NPLACE_STATS; j++)
+			pg_atomic_init_u64(&folded_of(ns)[j], 0);
 	for (uint32 i = 0; i < nslots; i++)
-		for (int j = 0; j < lengthof(shared->slot[i].n); j++)
-			pg_atomic_init_u64(&shared->slot[i].n[j], 0);
+		init_slot(slot_of(i));
 }
 
 void
 cc_stats_attach(void *mem)
 {
 	shared = mem;
-	mine = NULL;
+	cc_stats_mine.slot = NULL;
+	cc_stats_mine.place = NULL;
+	cc_stats_mine.ns = CC_STATS_NO_NS;
 }
 
 /*
  * The slot is that of the PGPROC, so two processes of one slot never live at
- * the same time.  A process beyond the table (there is none) counts nothing.
+ * the same time; the later one goes on with what the places hold.  A process
+ * beyond the table (there is none) counts nothing.
  */
+static bool
+find_slot(void)
+{
+	if (likely(cc_stats_mine.slot != NULL))
+		return true;
+	if (shared == NULL || MyProc == NULL ||
+		cc_my_proc_number() >= shared->nslots)
+		return false;
+	cc_stats_mine.slot = slot_of(cc_my_proc_number());
+	return true;
+}
+
 void
 cc_stats_add(CcStat which, uint64 n)
 {
-	pg_atomic_uint64 *counter;
-
 	Assert(which < CC_NSLOT_STATS);
-	if (mine == NULL)
+	if (find_slot())
+		cc_stats_bump(&cc_stats_mine.slot->n[which], n);
+}
+
+/* Gives a place to another namespace; see CcStatsPlaceShared. */
+static void
+give_place(CcStatsPlaceShared *place, uint16 ns)
+{
+	uint32		old = pg_atomic_read_u32(&place->ns);
+	uint32		seq = pg_atomic_read_u32(&place->seq);
+
+	pg_atomic_write_u32(&place->seq, seq + 1);
+	pg_memory_barrier();
+	for (int j = 0; j < CC_NPLACE_STATS; j++)
 	{
-		if (shared == NULL || MyProc == NULL ||
-			cc_my_proc_number() >= shared->nslots)
-			return;
-		mine = &shared->slot[cc_my_proc_number()];
+		uint64		n = pg_atomic_read_u64(&place->n[j]);
+
+		if (n != 0 && old < shared->nnamespaces)
+			pg_atomic_fetch_add_u64(&folded_of(old)[j], n);
+		pg_atomic_write_u64(&place->n[j], 0);
 	}
-	counter = &mine->n[which];
-	pg_atomic_write_u64(counter, pg_atomic_read_u64(counter) + n);
+	pg_atomic_write_u32(&place->ns, ns);
+	pg_memory_barrier();
+	pg_atomic_write_u32(&place->seq, seq + 2);
+}
+
+/* The place of the namespace; at worst the one not used for longest. */
+static int
+find_place(CcStatsSlotShared *slot, uint16 ns)
+{
+	int			oldest = 0;
+
+	for (int i = 0; i < CC_STATS_PLACES; i++)
+	{
+		if (pg_atomic_read_u32(&slot->place[i].ns) == ns)
+			return i;
+		if (used[i] < used[oldest])
+			oldest = i;
+	}
+	give_place(&slot->place[oldest], ns);
+	return oldest;
+}
+
+/* Not the namespace of last time; that one keeps its place among the newest. */
+void
+cc_stats_count_elsewhere(CcStat which, uint16 ns, uint64 n)
+{
+	int			i;
+
+	if (!find_slot())
+		return;
+	if (ns >= shared->nnamespaces)
+	{
+		cc_stats_bump(&cc_stats_mine.slot->n[which], n);
+		return;
+	}
+	i = find_place(cc_stats_mine.slot, ns);
+	used[i] = ++uses;
+	cc_stats_mine.place = &cc_stats_mine.slot->place[i];
+	cc_stats_mine.ns = ns;
+	cc_stats_bump(&cc_stats_mine.slot->n[which], n);
+	cc_stats_bump(&cc_stats_mine.place->n[which], n);
 }
 
 void
@@ -77,7 +191,76 @@ cc_stats_sum(uint64 sum[CC_NSTATS])
 	memset(sum, 0, CC_NSTATS * sizeof(uint64));
 	for (uint32 i = 0; i < shared->nslots; i++)
 		for (int j = 0; j < CC_NSLOT_STATS; j++)
-			sum[j] += pg_atomic_read_u64(&shared->slot[i].n[j]);
+			sum[j] += pg_atomic_read_u64(&slot_of(i)->n[j]);
+}
+
+/*
+ * Adds what a place holds.  False when it changes hands just now, and nothing
+ * is added.
+ */
+static bool
+add_place(CcStatsPlaceShared *place, CcNamespaceCounts *sum, uint32 n)
+{
+	uint32		seq = pg_atomic_read_u32(&place->seq);
+	uint64		count[CC_NPLACE_STATS];
+	uint32		ns;
+
+	pg_memory_barrier();
+	ns = pg_atomic_read_u32(&place->ns);
+	for (int j = 0; j < CC_NPLACE_STATS; j++)
+		count[j] = pg_atomic_read_u64(&place->n[j]);
+	pg_memory_barrier();
+	if (seq % 2 != 0 || pg_atomic_read_u32(&place->seq) != seq)
+		return false;
+	if (ns < n)
+	{
+		for (int j = 0; j < CC_NPLACE_STATS; j++)
+			sum[ns].n[j] += count[j];
+	}
+	return true;
+}
+
+/* Whether all that was counted for the namespaces below n was seen once. */
+static bool
+read_namespaces(CcNamespaceCounts *sum, uint32 n, uint64 *before)
+{
+	bool		settled = true;
+
+	for (uint32 ns = 0; ns < n; ns++)
+	{
+		for (int j = 0; j < CC_NPLACE_STATS; j++)
+		{
+			before[ns * CC_NPLACE_STATS + j] =
+				pg_atomic_read_u64(&folded_of(ns)[j]);
+			sum[ns].n[j] = before[ns * CC_NPLACE_STATS + j];
+		}
+	}
+	pg_memory_barrier();
+	for (uint32 i = 0; i < shared->nslots; i++)
+		for (int j = 0; j < CC_STATS_PLACES; j++)
+			settled &= add_place(&slot_of(i)->place[j], sum, n);
+	pg_memory_barrier();
+	for (uint32 i = 0; i < n * CC_NPLACE_STATS && settled; i++)
+		settled = pg_atomic_read_u64(&folded_of(0)[i]) == before[i];
+	return settled;
+}
+
+void
+cc_stats_sum_namespaces(CcNamespaceCounts *sum, uint32 n)
+{
+	uint64	   *before;
+
+	Assert(n <= shared->nnamespaces);
+	memset(sum, 0, n * sizeof(*sum));
+	if (n == 0)
+		return;
+	before = cc_alloc((Size) n * CC_NPLACE_STATS * sizeof(uint64));
+	for (int i = 0; i < MAX_READS; i++)
+	{
+		if (read_namespaces(sum, n, before))
+			break;
+	}
+	cc_free(before);
 }
 
 int64
@@ -94,16 +277,26 @@ cc_stats_since_reset(uint64 sum[CC_NSTATS])
 }
 
 void
-cc_stats_reset(const uint64 sum[CC_NSTATS])
+cc_stats_namespaces_since_reset(CcNamespaceCounts *sum, uint32 n)
 {
-	cc_lock_exclusive(&shared->lock);
-	memcpy(shared->base, sum, sizeof(shared->base));
-	shared->reset_at = cc_clock_ms();
+	cc_lock_shared(&shared->lock);
+	for (uint32 ns = 0; ns < n; ns++)
+	{
+		const uint64 *base = base_of(ns)->n;
+
+		for (int j = 0; j < CC_NNS_STATS; j++)
+			sum[ns].n[j] = sum[ns].n[j] > base[j] ? sum[ns].n[j] - base[j] : 0;
+	}
 	cc_unlock(&shared->lock);
 }
 
 void
-cc_stats_count(CcStat which, uint16 ns, uint64 n)
+cc_stats_reset(const uint64 sum[CC_NSTATS], const CcNamespaceCounts *ns_sum,
+			   uint32 n)
 {
-	cc_stats_add(which, n);
+	cc_lock_exclusive(&shared->lock);
+	memcpy(shared->base, sum, sizeof(shared->base));
+	memcpy(base_of(0), ns_sum, n * sizeof(*ns_sum));
+	shared->reset_at = cc_clock_ms();
+	cc_unlock(&shared->lock);
 }

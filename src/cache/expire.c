@@ -100,6 +100,8 @@ next_partition(CcSweep *s)
 	s->cycle++;
 	s->lag_ms = s->oldest_over;
 	s->oldest_over = 0;
+	s->last_began = s->began;
+	s->began = 0;
 	pg_atomic_fetch_add_u64(&cc.state->sweep_cycle, 1);
 	s->cycle_began_ms = cc_monotonic_ms();
 }
@@ -118,6 +120,8 @@ cc_expire_sweep(CcSweep *s, uint32 nbuckets)
 		int			norphans = 0;
 		int64		now = cc_hlc_now_ms(&cc.state->hlc);
 
+		if (s->began == 0)
+			s->began = now;
 		cc_store_lock(p, true);
 		end = Min(s->bucket + Min(BUCKETS_A_TIME, nbuckets), p->nbuckets);
 		nbuckets -= Min(nbuckets, Max(end - s->bucket, 1));
@@ -154,4 +158,57 @@ cc_expire_sweep(CcSweep *s, uint32 nbuckets)
 			next_partition(s);
 	}
 	return freed;
+}
+
+int64
+cc_expire_lag(const CcSweep *s)
+{
+	int64		lag = Max(s->lag_ms, s->oldest_over);
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+
+	return s->last_began == 0 ? lag : Min(lag, Max(now - s->last_began, 0));
+}
+
+/* A run of buckets; where the next begins, or 0 at the partition's end. */
+static uint32
+look_at(CcPartitionShared *p, uint32 bucket, int64 *over_ms)
+{
+	int64		now = cc_hlc_now_ms(&cc.state->hlc);
+	uint32		end;
+
+	cc_store_lock(p, false);
+	end = Min(bucket + BUCKETS_A_TIME, p->nbuckets);
+	for (; bucket < end; bucket++)
+	{
+		for (CcHeaderShared *h = cc_store_first(p, bucket); h != NULL;
+			 h = cc_store_next(p, h))
+		{
+			if (cc_header_type(h) != CC_STUB && h->expires != 0 &&
+				!cc_expire_cleared(h->ns, h->hlc))
+				*over_ms = Max(*over_ms, now - h->expires);
+		}
+	}
+	end = p->nbuckets;
+	cc_store_unlock(p);
+	return bucket < end ? bucket : 0;
+}
+
+bool
+cc_expire_look(int64 budget_ms, int64 *over_ms)
+{
+	int64		stop = cc_monotonic_ms() + budget_ms;
+
+	*over_ms = 0;
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+	{
+		uint32		bucket = 0;
+
+		do
+		{
+			if (cc_monotonic_ms() > stop)
+				return false;
+			bucket = look_at(cc_store_partition((int) i), bucket, over_ms);
+		} while (bucket != 0);
+	}
+	return true;
 }

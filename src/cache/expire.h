@@ -41,6 +41,10 @@ typedef struct CcSweep
 	int64		oldest_over;	/* of the running walk: the longest time in ms
 								 * that anything found had been over */
 	int64		lag_ms;			/* of the last completed walk */
+
+	/* by the clock that judges expiry, in ms; 0: there was none */
+	int64		began;			/* of the running walk */
+	int64		last_began;		/* of the last completed one */
 } CcSweep;
 
 /*
@@ -48,6 +52,22 @@ typedef struct CcSweep
  * stubs.  No lock may be held.
  */
 extern uint32 cc_expire_sweep(CcSweep *s, uint32 nbuckets);
+
+/*
+ * How long, in ms, what is over stays in memory: the longest time that
+ * anything had been over when the running walk or the last completed one found
+ * it, but no longer than since the latter began, as it left nothing that was
+ * over by then.  What the running walk has not reached yet may be over for
+ * that long, or not at all.
+ */
+extern int64 cc_expire_lag(const CcSweep *s);
+
+/*
+ * Looks at all entries, for budget_ms at most: *over_ms is how long the most
+ * overdue one has been over, 0 when there is none.  False when the time did
+ * not suffice; *over_ms is then that of those it saw.  No lock may be held.
+ */
+extern bool cc_expire_look(int64 budget_ms, int64 *over_ms);
 
 /*
  * True when a walk that began after the last entry beyond VV of this origin

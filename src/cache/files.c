@@ -8,6 +8,7 @@
  */
 #include "cache/files.h"
 
+#include "base/events.h"
 #include "base/stats.h"
 #include "cache/files_private.h"
 #include "cache/load.h"
@@ -131,7 +132,10 @@ cc_files_fail(CcFiles *f, int64 now)
 	f->retry_ms = Min(Max(2 * f->retry_ms, RETRY_MIN_MS), RETRY_MAX_MS);
 	f->retry_at = now + f->retry_ms;
 	if (pg_atomic_read_u32(&cc.state->journal_failed) == 0)
+	{
 		cc_log(CC_WARN, "the journal cannot be written; the cache goes on in memory");
+		cc_event(CC_EVENT_JOURNAL, NULL, "\"state\": \"failing\"");
+	}
 	pg_atomic_write_u32(&cc.state->journal_failed, 1);
 	cc_announce_journal();
 }
@@ -144,6 +148,7 @@ recovered(CcFiles *f)
 		return;
 	pg_atomic_write_u32(&cc.state->journal_failed, 0);
 	cc_log(CC_LOG, "the journal is written again");
+	cc_event(CC_EVENT_JOURNAL, NULL, "\"state\": \"working\"");
 }
 
 /* Files of generations below this one go. */

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "base/events.h"
 #include "cache/cache.h"
 #include "cache/files.h"
 #include "cache/identity.h"
@@ -201,16 +202,26 @@ doubt(CcLoad *l, End *end)
 	end->has_vv = false;
 }
 
+/* In a name there is nothing that JSON would have to escape. */
+static void
+tell_damage(const char *kind, uint64 gen, const char *what)
+{
+	cc_event(CC_EVENT_DAMAGE, NULL, "\"file\": \"pgsql_tmp.%s." UINT64_FORMAT
+			 "\", \"what\": \"%s\"", kind, gen, what);
+}
+
 /* Whether the file is what its name says, and follows on what came before. */
 static bool
 fits(CcLoad *l, const CcBlockReader *r, char kind, uint64 gen, uint64 expected)
 {
+	const char *name = kind == CC_FILE_JOURNAL ? "journal" : "snapshot";
+
 	if (!r->head_good || r->head.kind != kind || r->head.generation != gen ||
 		cc_id_cmp(&r->head.node, &l->id) != 0)
 	{
 		cc_log(CC_WARN, "the head of file \"pgsql_tmp.%s." UINT64_FORMAT
-			   "\" is bad", kind == CC_FILE_JOURNAL ? "journal" : "snapshot",
-			   gen);
+			   "\" is bad", name, gen);
+		tell_damage(name, gen, "its head is bad");
 		l->bad++;
 		return false;
 	}
@@ -234,6 +245,7 @@ fits(CcLoad *l, const CcBlockReader *r, char kind, uint64 gen, uint64 expected)
 		return true;
 	cc_log(CC_WARN, "the file before \"pgsql_tmp.journal." UINT64_FORMAT
 		   "\" is missing or cut short", gen);
+	tell_damage(name, gen, "the file before it is missing or cut short");
 	l->bad++;
 	return false;
 }
@@ -241,9 +253,14 @@ fits(CcLoad *l, const CcBlockReader *r, char kind, uint64 gen, uint64 expected)
 static void
 report_bad(CcLoad *l, const char *name, uint32 bad)
 {
+	char		text[100];
+
 	l->bad += bad;
 	cc_log(CC_WARN, "%u damaged %s in file \"%s\", passed over", bad,
 		   bad == 1 ? "part" : "parts", name);
+	cc_event(CC_EVENT_DAMAGE, NULL, "\"file\": %s, \"what\": "
+			 "\"damaged parts\", \"parts\": %u",
+			 cc_event_text(text, sizeof(text), name), bad);
 }
 
 /*

@@ -252,11 +252,38 @@ cc_namespace_store(uint16 ns, CcDeclaration *d)
 	return o.result;
 }
 
+/* Of this process; see cc_namespace_take_news. */
+static CcNamespaceNews news;
+static bool have_news;
+
+/* What files hold is no news, nor is what only got another dot. */
+static void
+note_news(uint16 ns, const CcEntry *e, const char *what)
+{
+	if (cc_state_phase() <= CC_LOADING)
+		return;
+	news.ns = ns;
+	news.writer = e->writer;
+	news.what = what;
+	have_news = true;
+}
+
+bool
+cc_namespace_take_news(CcNamespaceNews *to)
+{
+	bool		had = have_news;
+
+	*to = news;
+	have_news = false;
+	return had;
+}
+
 /* PROTOCOL.md, horizon: raised under the lock that stores its entry. */
 static void
 apply_horizon(uint16 ns, const CcEntry *e)
 {
-	cc_atomic_raise(&cc_namespace(ns)->horizon, e->hlc);
+	if (cc_atomic_raise(&cc_namespace(ns)->horizon, e->hlc))
+		note_news(ns, e, NULL);
 }
 
 /*
@@ -305,6 +332,10 @@ apply_declaration(uint16 ns, const CcEntry *e)
 	CcDeclaration d;
 	uint32		flags = 0;
 
+	if (e->hlc != pg_atomic_read_u64(&n->version))
+		note_news(ns, e, e->type == CC_STUB ? "dropped" :
+				  cc_namespace_has(ns, CC_NS_DECLARED) ? "changed" :
+				  "declared");
 	if (e->type != CC_STUB && cc_namespace_decode(e->value, e->vallen, &d))
 		flags = flags_of(&d);
 	else

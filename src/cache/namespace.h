@@ -127,6 +127,22 @@ extern bool cc_namespace_decode(const char *value, Size len, CcDeclaration *d);
  */
 extern void cc_namespace_applied(const CcEntry *e);
 
+/* What happened to a namespace. */
+typedef struct CcNamespaceNews
+{
+	uint16		ns;
+	uint16		writer;			/* an origin of the node that did it */
+	const char *what;			/* "declared", "changed", "dropped"; NULL: it
+								 * was cleared */
+} CcNamespaceNews;
+
+/*
+ * What the last call of cc_namespace_applied in this process has changed, for
+ * an event once the lock is given up.  False when it was nothing new, and at
+ * the second call.
+ */
+extern bool cc_namespace_take_news(CcNamespaceNews *news);
+
 /*
  * Whether the entry may leave this node: not one of a local namespace, nor the
  * horizon of one.  Under the partition's lock.

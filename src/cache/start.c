@@ -6,6 +6,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "base/events.h"
 #include "base/stats.h"
 #include "cache/files_private.h"
 #include "cache/load.h"
@@ -63,8 +64,13 @@ load_all(CcLoad *l)
 static void
 go_without(CcFiles *f)
 {
+	char		text[CC_ID_TEXT_LEN];
+
 	cc_log(CC_WARN, "the files of the cache cannot be written; this node has a new identity, in memory only");
 	cc_identity_invent(&f->identity);
+	cc_event(CC_EVENT_IDENTITY, NULL, "\"node_id\": \"%s\", \"why\": "
+			 "\"the files of the cache cannot be written\"",
+			 cc_id_text(&f->identity.id, text));
 	f->identity.boot = cc_identity_next(0);
 	f->none = true;
 	f->persist = cc.state->persist = false;
@@ -118,8 +124,12 @@ choose_identity(CcFiles *f, CcLoad *l, CcIdentityFound found, bool keep_id,
 
 		cc_identity_invent(id);
 		if (found != CC_IDENTITY_NONE)
+		{
 			cc_log(CC_LOG, "this node has a new identity, %s",
 				   cc_id_text(&id->id, text));
+			cc_event(CC_EVENT_IDENTITY, NULL, "\"node_id\": \"%s\"",
+					 cc_id_text(&id->id, text));
+		}
 	}
 	else if (!clean && cc_rule(new_origin))
 		id->incarnation = cc_identity_next(id->incarnation);
@@ -210,10 +220,12 @@ begin_chain(CcFiles *f, CcLoad *l, bool loaded)
 		cc_files_fail(f, cc_monotonic_ms());
 }
 
+/* why: they were not loaded. */
 static void
-report_load(CcLoad *l, int64 began)
+report_load(CcLoad *l, int64 began, const char *why)
 {
 	int64		ms = cc_monotonic_ms() - began;
+	char		text[100];
 
 	pg_atomic_write_u32(&cc.state->bad_blocks, l->bad);
 	if (cc.stats != NULL)
@@ -223,6 +235,10 @@ report_load(CcLoad *l, int64 began)
 	}
 	cc_log(CC_LOG, "loaded " UINT64_FORMAT " entries in " INT64_FORMAT " ms",
 		   l->entries, ms);
+	cc_event(CC_EVENT_STARTED, NULL, "\"entries\": " UINT64_FORMAT
+			 ", \"ms\": " INT64_FORMAT ", \"damaged\": %u%s%s",
+			 l->entries, ms, l->bad, why != NULL ? ", \"not_loaded\": " : "",
+			 why != NULL ? cc_event_text(text, sizeof(text), why) : "");
 }
 
 /*
@@ -288,7 +304,7 @@ start_anew(CcFiles *f, uint64 system_id)
 		}
 		begin_chain(f, &l, why == NULL);
 	}
-	report_load(&l, began);
+	report_load(&l, began, why);
 	cc_load_free(&l);
 }
 

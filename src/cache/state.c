@@ -8,6 +8,7 @@
 #include "cache/state.h"
 
 #include "base/codec.h"
+#include "base/events.h"
 
 CcShared	cc;
 
@@ -95,6 +96,27 @@ cc_state_init(void *mem, uint32 origin_cap)
 	(void) ns;
 }
 
+const char *
+cc_state_phase_name(CcPhase phase)
+{
+	switch (phase)
+	{
+		case CC_STARTING:
+			return "starting";
+		case CC_LOADING:
+			return "loading";
+		case CC_JOINING:
+			return "joining";
+		case CC_PENDING:
+			return "pending";
+		case CC_READY:
+			return "ready";
+		case CC_CLOSED:
+			return "closed";
+	}
+	return "unknown";
+}
+
 void
 cc_state_set_phase(CcPhase phase)
 {
@@ -106,6 +128,9 @@ cc_state_set_phase(CcPhase phase)
 	while (old != CC_CLOSED &&
 		   !pg_atomic_compare_exchange_u32(&cc.state->phase, &old, phase))
 		;
+	if (old != CC_CLOSED && old != phase)
+		cc_event(CC_EVENT_PHASE, NULL, "\"phase\": \"%s\", \"was\": \"%s\"",
+				 cc_state_phase_name(phase), cc_state_phase_name(old));
 }
 
 /* Slot of the table of origins where this one stands or would stand. */

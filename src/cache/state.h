@@ -313,7 +313,13 @@ cc_state_stable(int origin, uint64 seq)
 	return pg_atomic_read_u64(&cc_state_array(pg_atomic_uint64, stable)[origin]) >= seq;
 }
 
-/* CC_CLOSED is for good, until shared memory is made anew. */
+/* The name by which views and events show it. */
+extern const char *cc_state_phase_name(CcPhase phase);
+
+/*
+ * CC_CLOSED is for good, until shared memory is made anew.  Told as an event;
+ * no lock may be held.
+ */
 extern void cc_state_set_phase(CcPhase phase);
 
 /*

@@ -16,6 +16,7 @@
  */
 #include "cluster/call.h"
 
+#include "base/events.h"
 #include "base/resolve.h"
 #include "cluster/membership.h"
 #include "cluster/peer.h"
@@ -260,25 +261,31 @@ clear_error(const CcCall *c)
 	cc_unlock(&ms->lock);
 }
 
-/* Says what is wrong, once, and tries again after ms. */
-static void
+/*
+ * Says what is wrong, once, and tries again after ms.  Returns whether it had
+ * not been said before.
+ */
+static bool
 give_up(CcCall *c, int64 now, const char *verb, const char *text,
 		const char *cure, int64 ms)
 {
 	char		said[LINE_LEN];
+	bool		is_new;
 
 	if (c->stage == SESSION && now - c->session_began >= GOOD_SESSION)
 		c->failures = c->trouble.n = 0;
 	snprintf(said, sizeof(said), "peer %s %s: %s", cc_conninfo_show(&c->place),
 			 verb, text);
 	show_error(c, said);
-	if (cc_trouble_is_new(&c->trouble, said))
+	is_new = cc_trouble_is_new(&c->trouble, said);
+	if (is_new)
 	{
 		c->said_connected = false;
 		cc_log(CC_LOG, "%s%s%s", said, cure[0] != '\0' ? ". " : "", cure);
 	}
 	finish(c, now);
 	c->due = now + with_jitter(ms);
+	return is_new;
 }
 
 /* Not more than a second apart. */
@@ -287,16 +294,32 @@ unreachable(CcCall *c, int64 now, const char *text)
 {
 	int64		ms = RETRY_FIRST << Min(c->failures, 4);
 
-	give_up(c, now, "cannot be reached", text, "",
-			Min(ms, RETRY_UNREACHABLE));
+	(void) give_up(c, now, "cannot be reached", text, "",
+				   Min(ms, RETRY_UNREACHABLE));
 	c->failures++;
+}
+
+static void
+tell_refusal(const CcCall *c, const char *why)
+{
+	const char *place = cc_conninfo_show(&c->place);
+	char		name[CC_NAME_LEN];
+	char		address[100];
+	char		text[160];
+
+	cc_event(CC_EVENT_REFUSED,
+			 c->id_known && cc_membership_name(&c->id, name) ? name : place,
+			 "\"by\": \"peer\", \"address\": %s, \"why\": %s",
+			 cc_event_text(address, sizeof(address), place),
+			 cc_event_text(text, sizeof(text), why));
 }
 
 /* Somebody has to see to it: at most five seconds apart. */
 static void
 refused(CcCall *c, int64 now, const char *text, const char *cure, int64 ms)
 {
-	give_up(c, now, "refuses", text, cure, ms);
+	if (give_up(c, now, "refuses", text, cure, ms))
+		tell_refusal(c, text);
 	c->failures++;
 }
 

@@ -15,6 +15,8 @@
  */
 #include "cluster/detector.h"
 
+#include "cluster/news.h"
+
 /* A change of a peer, told to the log once the lock is given up. */
 typedef struct News
 {
@@ -51,6 +53,28 @@ cc_detector_reachable(int slot)
 	return up;
 }
 
+/*
+ * It is heard for the first time since our start.  One who was declared down
+ * meanwhile is back instead.
+ */
+static void
+hear_first(CcMemberShared *m, int64 now)
+{
+	uint64		never = 0;
+	News		news;
+	bool		up;
+
+	if (!pg_atomic_compare_exchange_u64(&m->last_heard, &never,
+										(uint64) Max(now, 1)))
+		return;
+	cc_lock_shared(&cc.members->lock);
+	up = cc_membership_is_peer(m) && m->state != CC_PEER_DOWN;
+	note_news(&news, m, -1);
+	cc_unlock(&cc.members->lock);
+	if (up)
+		cc_news_peer_up(news.name, news.address, -1);
+}
+
 /* Rule 3: it was down and is heard again. */
 static void
 revive(CcMemberShared *m)
@@ -69,8 +93,11 @@ revive(CcMemberShared *m)
 	cc_unlock(&cc.members->lock);
 
 	if (back)
+	{
 		cc_log(CC_LOG, "peer \"%s\" (%s) is back after %.1f s", news.name,
 			   news.address, news.ms / 1000.0);
+		cc_news_peer_up(news.name, news.address, news.ms);
+	}
 }
 
 void
@@ -79,6 +106,8 @@ cc_detector_heard(int slot, int64 now)
 	CcMemberShared *m = &cc.members->member[slot];
 
 	/* 0 means never */
+	if (pg_atomic_read_u64(&m->last_heard) == 0)
+		hear_first(m, now);
 	cc_atomic_raise(&m->last_heard, (uint64) Max(now, 1));
 
 	/*
@@ -146,6 +175,7 @@ cc_detector_check(int64 now, int64 peer_timeout)
 		else
 			cc_log(CC_LOG, "peer \"%s\" (%s) is down: silent for %.1f s",
 				   news[i].name, news[i].address, news[i].ms / 1000.0);
+		cc_news_peer_down(news[i].name, news[i].address, news[i].ms);
 	}
 }
 

@@ -7,6 +7,7 @@
  */
 #include "cluster/greet.h"
 
+#include "base/events.h"
 #include "cache/cache.h"
 #include "cluster/membership.h"
 
@@ -207,6 +208,8 @@ cc_greet_twin(uint64 their_boot)
 	cc_log(CC_WARN, "another running node has the same identity, as its data "
 		   "directory was copied; this one goes on as %s",
 		   cc_id_text(&id, text));
+	cc_event(CC_EVENT_IDENTITY, NULL, "\"node_id\": \"%s\", \"why\": "
+			 "\"another running node has the same\"", text);
 }
 
 void

@@ -19,6 +19,7 @@
 #include "cache/cache.h"
 #include "cluster/detector.h"
 #include "cluster/entries.h"
+#include "cluster/news.h"
 
 Size
 cc_membership_size(uint32 origin_cap)
@@ -71,6 +72,20 @@ cc_membership_find(const CcNodeId *id)
 	slot = find_slot(id);
 	cc_unlock(&cc.members->lock);
 	return slot;
+}
+
+bool
+cc_membership_name(const CcNodeId *id, char name[CC_NAME_LEN])
+{
+	int			slot;
+
+	name[0] = '\0';
+	cc_lock_shared(&cc.members->lock);
+	slot = find_slot(id);
+	if (slot >= 0)
+		strlcpy(name, cc.members->member[slot].name, CC_NAME_LEN);
+	cc_unlock(&cc.members->lock);
+	return name[0] != '\0';
 }
 
 int
@@ -148,8 +163,11 @@ follow_member(const CcNodeId *id, const CcEntry *e)
 			   "members, removed ones included",
 			   v.name, v.address, CC_MAX_MEMBERS);
 	else if (added)
+	{
 		cc_log(CC_LOG, "\"%s\" (%s) is a member of the group", v.name,
 			   v.address);
+		cc_news_joined(v.name, v.address);
+	}
 }
 
 /* PROTOCOL.md, members are entries: a removed node drops its cache. */
@@ -189,12 +207,16 @@ follow_removal(const CcNodeId *id)
 	{
 		cc_log(CC_WARN, "this node was removed from its group; it drops its "
 			   "cache and stays alone");
+		cc_news_forgotten(NULL);
 		/* not again at every start: what our file holds came after that */
 		if (cc_state_phase() > CC_LOADING)
 			drop_cache();
 	}
 	else if (news && name[0] != '\0')
+	{
 		cc_log(CC_LOG, "\"%s\" was removed from the group", name);
+		cc_news_forgotten(name);
+	}
 }
 
 /* Kept as an entry, so that we know it after a restart too. */
@@ -250,8 +272,9 @@ cc_membership_note(const char *key, uint16 keylen)
 	CcEntry		followed;
 	bool		first = true;
 
+	cc_news_namespace(key, keylen);
 	if (keylen == 0 || (key[0] != 'm' && key[0] != 'r' && key[0] != 'c'))
-		return;					/* horizons are the cache's own */
+		return;					/* namespaces are the cache's own */
 
 	cc_buf_init(&buf);
 	while (cc_entries_read(key, keylen, &e, &buf) &&
@@ -497,6 +520,7 @@ cc_membership_found(void)
 	cc_random(&id, sizeof(id));
 	write_cluster(&id, Min(cc_membership_oldest(), now));
 	cc_log(CC_LOG, "began a new group, cluster id %s", cc_id_text(&id, text));
+	cc_news_group("began", &id);
 }
 
 /*
@@ -519,6 +543,7 @@ cc_membership_merge_cluster(const CcNodeId *theirs, uint64 their_oldest)
 	{
 		cc_log(CC_LOG, "joined the group with cluster id %s",
 			   cc_id_text(theirs, text));
+		cc_news_group("joined", theirs);
 		id = *theirs;
 		oldest = their_oldest;
 	}

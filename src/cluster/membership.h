@@ -177,6 +177,9 @@ extern void cc_membership_note(const char *key, uint16 keylen);
  */
 extern int	cc_membership_find(const CcNodeId *id);
 
+/* Name of a member; false when it is none, or has none. */
+extern bool cc_membership_name(const CcNodeId *id, char name[CC_NAME_LEN]);
+
 /* Ids of all nodes in the table, removed ones too; returns their number. */
 extern int	cc_membership_list(CcNodeId out[CC_MAX_MEMBERS]);
 

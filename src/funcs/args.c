@@ -37,22 +37,7 @@ cc_args_require_loaded(void)
 const char *
 cc_args_phase_name(void)
 {
-	switch (cc_state_phase())
-	{
-		case CC_STARTING:
-			return "starting";
-		case CC_LOADING:
-			return "loading";
-		case CC_JOINING:
-			return "joining";
-		case CC_PENDING:
-			return "pending";
-		case CC_READY:
-			return "ready";
-		case CC_CLOSED:
-			return "closed";
-	}
-	return "unknown";
+	return cc_state_phase_name(cc_state_phase());
 }
 
 void

@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "base/events.h"
 #include "base/guc.h"
 #include "cluster/membership.h"
 #include "cluster/receive.h"
@@ -87,6 +88,18 @@ caller_address(void)
 	return DatumGetCString(DirectFunctionCall1(inet_out, addr));
 }
 
+/* What a node calls itself; who is none is called by what he says he is. */
+static const char *
+caller_name(void)
+{
+	static const char prefix[] = "cachecluster/";
+
+	if (strncmp(application_name, prefix, sizeof(prefix) - 1) == 0 &&
+		application_name[sizeof(prefix) - 1] != '\0')
+		return application_name + sizeof(prefix) - 1;
+	return application_name[0] != '\0' ? application_name : "unknown";
+}
+
 /* One line for each caller and cause, and hour: it goes on calling. */
 static void
 tell_refusal(CcStatus status)
@@ -94,6 +107,8 @@ tell_refusal(CcStatus status)
 	CcMembersShared *ms = cc.members;
 	const char *host;
 	char		key[256];
+	char		address[100];
+	char		why[160];
 	uint64		hash[2];
 
 	if (!worth_telling(status))
@@ -111,6 +126,10 @@ tell_refusal(CcStatus status)
 									 CC_REFUSALS], hash[0]);
 	cc_log(CC_LOG, "refused \"%s\" from %s: %s", application_name, host,
 		   cc_status_text(status));
+	cc_event(CC_EVENT_REFUSED, caller_name(),
+			 "\"by\": \"this node\", \"address\": %s, \"why\": %s",
+			 cc_event_text(address, sizeof(address), host),
+			 cc_event_text(why, sizeof(why), cc_status_text(status)));
 }
 
 static bytea *

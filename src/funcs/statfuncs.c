@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * statfuncs.c
- *	  SQL functions behind the views pg_stat_cachecluster and
- *	  pg_stat_cachecluster_peers, and the reset of the counters.
+ *	  SQL functions behind the views pg_stat_cachecluster,
+ *	  pg_stat_cachecluster_namespaces and pg_stat_cachecluster_peers, and the
+ *	  reset of the counters.
  *
  * Locking: each partition's lock in turn, shared; members->lock for a copy of
  * the table; stats->lock inside base/stats.c.
@@ -18,12 +19,21 @@
 #include "access/htup_details.h"
 #include "base/stats.h"
 #include "cache/cache.h"
+#include "cache/expire.h"
 #include "cluster/membership.h"
 #include "funcs/args.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+/*
+ * The sweep is late when it has not run for so long, in ms; then a look of so
+ * many ms tells what it has left.
+ */
+#define SWEEP_LATE		1000
+#define LOOK_BUDGET		20
+
 PG_FUNCTION_INFO_V1(cachecluster_stat);
+PG_FUNCTION_INFO_V1(cachecluster_stat_namespaces);
 PG_FUNCTION_INFO_V1(cachecluster_stat_peers);
 PG_FUNCTION_INFO_V1(cachecluster_stat_reset);
 
@@ -68,6 +78,29 @@ sum_all(const StoreSums *store, uint64 sum[CC_NSTATS])
 	sum[CC_STAT_EXPIRATIONS] = store->expirations;
 }
 
+/*
+ * The same by namespace, into memory of the caller's context; returns how many
+ * namespaces there are.
+ */
+static uint32
+sum_namespaces(CcNamespaceCounts **sum)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	*sum = palloc(n * sizeof(CcNamespaceCounts));
+	cc_stats_sum_namespaces(*sum, n);
+	for (uint32 ns = 0; ns < n; ns++)
+	{
+		uint64	   *counts = (*sum)[ns].n;
+
+		counts[CC_NS_STAT_EVICTIONS] =
+			pg_atomic_read_u64(&cc_namespace(ns)->evictions);
+		counts[CC_NS_STAT_EXPIRATIONS] =
+			pg_atomic_read_u64(&cc_namespace(ns)->expirations);
+	}
+	return n;
+}
+
 /* Columns of pg_stat_cachecluster */
 enum
 {
@@ -102,6 +135,28 @@ gauge(pg_atomic_uint64 *word)
 	return (int64) pg_atomic_read_u64(word);
 }
 
+/*
+ * How long the most overdue entry in memory has been over.  While the sweep
+ * runs it is as long as the sweep has found things to be over lately
+ * (cc_expire_lag).  When it does not, since its process hangs or waits for a
+ * disk, we look ourselves.  Where there is more than can be looked at, it is
+ * also at least as long as the sweep has not run: what came to its end then
+ * is still there.
+ */
+static int64
+expiration_lag(void)
+{
+	int64		swept_at = gauge(&cc.stats->swept_at);
+	int64		late = cc_monotonic_ms() - swept_at;
+	int64		over;
+
+	if (swept_at == 0 || late < SWEEP_LATE)
+		return gauge(&cc.stats->expiration_lag_ms);
+	if (cc_expire_look(LOOK_BUDGET, &over))
+		return over;
+	return Max(over, late);
+}
+
 Datum
 cachecluster_stat(PG_FUNCTION_ARGS)
 {
@@ -132,7 +187,7 @@ cachecluster_stat(PG_FUNCTION_ARGS)
 	values[STAT_EVICTIONS] = Int64GetDatum(sum[CC_STAT_EVICTIONS]);
 	values[STAT_EXPIRATIONS] = Int64GetDatum(sum[CC_STAT_EXPIRATIONS]);
 	values[STAT_EXPIRATION_LAG] =
-		cc_args_interval(gauge(&cc.stats->expiration_lag_ms));
+		cc_args_interval(expiration_lag());
 	values[STAT_REJECTED] = Int64GetDatum(sum[CC_STAT_REJECTED]);
 	values[STAT_JOURNAL_BYTES] =
 		Int64GetDatum(gauge(&cc.stats->journal_bytes));
@@ -150,12 +205,80 @@ cachecluster_stat_reset(PG_FUNCTION_ARGS)
 {
 	StoreSums	store;
 	uint64		sum[CC_NSTATS];
+	CcNamespaceCounts *ns_sum;
+	uint32		n;
 
 	cc_args_require_loaded();
+	n = sum_namespaces(&ns_sum);
 	store = sum_store();
 	sum_all(&store, sum);
-	cc_stats_reset(sum);
+	cc_stats_reset(sum, ns_sum, n);
 	PG_RETURN_VOID();
+}
+
+/* Columns of pg_stat_cachecluster_namespaces */
+enum
+{
+	NS_DATABASE, NS_NAMESPACE, NS_ENTRIES, NS_BYTES, NS_HITS, NS_MISSES,
+	NS_PUTS, NS_DELETES, NS_EVICTIONS, NS_EXPIRATIONS, NS_CONFLICTS, NNS
+};
+
+/* Rises and falls by atomic additions that are not made all at once */
+static int64
+gauge_above_zero(pg_atomic_uint64 *word)
+{
+	return Max(gauge(word), 0);
+}
+
+static void
+form_namespace(uint32 ns, const CcNamespaceCounts *counts, Datum *values,
+			   bool *nulls)
+{
+	CcNamespaceShared *n = cc_namespace(ns);
+
+	memset(nulls, 0, NNS * sizeof(bool));
+	set_text(values, nulls, NS_DATABASE, n->database);
+	set_text(values, nulls, NS_NAMESPACE, n->name);
+	values[NS_ENTRIES] = Int64GetDatum(gauge_above_zero(&n->entries));
+	values[NS_BYTES] =
+		Int64GetDatum(gauge_above_zero(&n->chunks) * CC_CHUNK_SIZE);
+	values[NS_HITS] = Int64GetDatum(counts->n[CC_STAT_HITS]);
+	values[NS_MISSES] = Int64GetDatum(counts->n[CC_STAT_MISSES]);
+	values[NS_PUTS] = Int64GetDatum(counts->n[CC_STAT_PUTS]);
+	values[NS_DELETES] = Int64GetDatum(counts->n[CC_STAT_DELETES]);
+	values[NS_EVICTIONS] = Int64GetDatum(counts->n[CC_NS_STAT_EVICTIONS]);
+	values[NS_EXPIRATIONS] = Int64GetDatum(counts->n[CC_NS_STAT_EXPIRATIONS]);
+	values[NS_CONFLICTS] = Int64GetDatum(0);
+}
+
+/* One row for each that is declared or holds something, in all databases. */
+Datum
+cachecluster_stat_namespaces(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	CcNamespaceCounts *sum;
+	uint32		n;
+
+	cc_args_require_loaded();
+	InitMaterializedSRF(fcinfo, 0);
+	if (rsinfo->setDesc->natts != NNS)
+		elog(ERROR, "pg_stat_cachecluster_namespaces has %d columns", NNS);
+
+	n = sum_namespaces(&sum);
+	cc_stats_namespaces_since_reset(sum, n);
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	{
+		Datum		values[NNS];
+		bool		nulls[NNS];
+
+		if (!cc_namespace_has(ns, CC_NS_DECLARED) &&
+			gauge_above_zero(&cc_namespace(ns)->entries) == 0)
+			continue;
+		form_namespace(ns, &sum[ns], values, nulls);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
+							 nulls);
+	}
+	return (Datum) 0;
 }
 
 /* Columns of pg_stat_cachecluster_peers */
