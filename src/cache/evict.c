@@ -12,8 +12,17 @@
 /* How far the hand looks for something stable before it takes what it has */
 #define HAND_STEPS		64
 
+/* Lists that are asked for something stable before one gives what it has */
+#define LISTS_ASKED		4
+
 /* How many of the oldest stubs are looked at for one that the journal holds */
 #define STUB_STEPS		16
+
+/* Values that a put evicts in its namespace beyond the chunks that it brought */
+#define FEW_MORE		32
+
+/* Buckets and entries that it looks at for values outside its own list */
+#define SEEK_LOOKS		1024
 
 static bool
 stable(CcHeaderShared *h)
@@ -95,51 +104,131 @@ cc_evict_bound(CcPartitionShared *p)
 	}
 }
 
-/*
- * The value that goes next: the first unvisited stable one within reach of
- * the hand; failing that the first unvisited one, counters last.
- */
-static CcHeaderShared *
-next_victim(CcPartitionShared *p, CcHeaderShared *keep)
+/* How willingly a value goes, the lowest first. */
+typedef enum Rank
 {
-	CcHeaderShared *unstable = NULL;
-	CcHeaderShared *last = NULL;
-	uint32		c = p->hand;
-	uint32		steps = Min(HAND_STEPS, 2 * p->list[CC_LIST_VALUES].count);
+	CLEARED,					/* below its horizon: it does not exist */
+	STABLE,
+	UNSTABLE,					/* leaves a stub */
+	VISITED,
+	COUNTER,
+	VISITED_COUNTER,
+	NOBODY
+} Rank;
 
-	for (uint32 i = 0; i < steps; i++)
+typedef struct Victim
+{
+	CcHeaderShared *h;
+	Rank		rank;
+} Victim;
+
+/* The value's rank; whoever was visited is not the next time. */
+static Rank
+rank_value(CcHeaderShared *h)
+{
+	bool		visited = cc_header_visited(h);
+
+	h->place &= ~CC_VISITED;
+	if (cc_expire_cleared(h->ns, h->hlc))
+		return CLEARED;
+	if (cc_header_type(h) == CC_COUNTER)
+		return visited ? VISITED_COUNTER : COUNTER;
+	if (visited)
+		return VISITED;
+	return stable(h) ? STABLE : UNSTABLE;
+}
+
+/*
+ * Moves the list's hand on to the first unvisited stable value within reach;
+ * failing that v is the best that was met, counters last, if it is better than
+ * what v was.
+ */
+static void
+search_list(CcPartitionShared *p, CcList list, CcHeaderShared *keep, Victim *v)
+{
+	CcListShared *l = &p->list[list];
+	uint32		c = l->hand;
+	uint32		steps = Min(HAND_STEPS, 2 * l->count);
+
+	for (uint32 i = 0; i < steps && v->rank > STABLE; i++)
 	{
 		CcHeaderShared *h;
+		Rank		rank;
 
 		if (c == CC_NIL)
-			c = p->list[CC_LIST_VALUES].oldest;
+			c = l->oldest;
 		h = cc_store_header(p, c);
 		c = h->prev;
 		if (h == keep)
 			continue;
-		if (h->visited)
+		rank = rank_value(h);
+		if (rank < v->rank)
 		{
-			h->visited = 0;
-			last = h;
-			continue;
+			v->h = h;
+			v->rank = rank;
 		}
-		if (cc_header_type(h) == CC_COUNTER)
-		{
-			last = h;
-			continue;
-		}
-		if (stable(h))
-		{
-			p->hand = c;
-			return h;
-		}
-		if (unstable == NULL)
-			unstable = h;
 	}
 
 	/* a long queue of unstable ones is not walked again for every put */
-	p->hand = c;
-	return unstable != NULL ? unstable : last;
+	l->hand = c;
+}
+
+/* The list of values that follows this one in the round over them. */
+static CcList
+next_list(CcList list, uint32 nown)
+{
+	if (list == CC_LIST_VALUES)
+		return CC_LIST_OWN;
+	return list + 1 < CC_LIST_OWN + nown ? list + 1 : CC_LIST_VALUES;
+}
+
+/*
+ * The list whose turn it is.  Each has as many turns as it has entries, evenly
+ * spread (a Weyl sequence), so that of the memory that is taken each gives a
+ * share in proportion to its chunks.
+ */
+static CcList
+list_in_turn(CcPartitionShared *p, uint32 nown)
+{
+	CcList		list = CC_LIST_VALUES;
+	uint32		at;
+
+	p->turn += 2654435769u;		/* 2^32 / golden ratio */
+	at = (uint32) (((uint64) p->turn * p->values) >> 32);
+	for (uint32 i = 0; i < nown && at >= p->list[list].count; i++)
+	{
+		at -= p->list[list].count;
+		list = next_list(list, nown);
+	}
+	return list;
+}
+
+/*
+ * The value that goes next, when the partition needs room.  A list that has
+ * nothing stable to give, or nothing at all, passes the turn on, a few times.
+ */
+static CcHeaderShared *
+next_victim(CcPartitionShared *p, CcHeaderShared *keep)
+{
+	uint32		nown = pg_atomic_read_u32(&cc.state->nown_lists);
+	Victim		v = {NULL, NOBODY};
+	CcList		list = CC_LIST_VALUES;
+	int			asked = 0;
+
+	nown = Min(nown, CC_NLISTS - CC_LIST_OWN);
+	if (nown > 0)
+		list = list_in_turn(p, nown);
+	for (uint32 i = 0; i <= nown && v.rank > STABLE; i++)
+	{
+		if (p->list[list].count > 0)
+		{
+			if (asked++ >= LISTS_ASKED && v.h != NULL)
+				break;
+			search_list(p, list, keep, &v);
+		}
+		list = next_list(list, nown);
+	}
+	return v.h;
 }
 
 /* Takes one value's memory: removes it, or leaves its stub. */
@@ -154,6 +243,7 @@ evict_value(CcPartitionShared *p, CcHeaderShared *h)
 		return;
 	}
 	p->evictions++;
+	pg_atomic_fetch_add_u64(&cc_namespace(h->ns)->evictions, 1);
 	if (stable(h))
 	{
 		cc_evict_forget(p, h);
@@ -189,4 +279,129 @@ cc_evict_make_room(CcPartitionShared *p, uint32 need, CcHeaderShared *keep,
 			return false;
 	}
 	return true;
+}
+
+/*
+ * A value of the namespace that is in the common list, as the namespace has no
+ * list of its own or has only got it: the next in the order of buckets that
+ * was not visited.  *looks bounds the search, and is counted down.
+ */
+static CcHeaderShared *
+seek_value(CcPartitionShared *p, uint16 ns, CcHeaderShared *keep, int *looks)
+{
+	Victim		v = {NULL, NOBODY};
+	int			more = HAND_STEPS;	/* buckets, for a better one */
+
+	for (uint32 i = 0; i < p->nbuckets && *looks > 0 && more > 0 &&
+		 v.rank > UNSTABLE; i++)
+	{
+		uint32		bucket = p->seek < p->nbuckets ? p->seek : 0;
+
+		--*looks;
+		more -= v.h != NULL;
+		for (CcHeaderShared *h = cc_store_first(p, bucket); h != NULL;
+			 h = cc_store_next(p, h), --*looks)
+		{
+			Rank		rank;
+
+			if (h->ns != ns || h == keep ||
+				cc_header_list(h) != CC_LIST_VALUES)
+				continue;
+			rank = rank_value(h);
+			if (rank < v.rank)
+			{
+				v.h = h;
+				v.rank = rank;
+			}
+		}
+		/* there may be more where one was found */
+		if (v.rank > UNSTABLE)
+			p->seek = bucket + 1;
+	}
+	return v.h;
+}
+
+/* What a namespace gives of a partition; NULL: nothing within reach. */
+static CcHeaderShared *
+namespace_victim(CcPartitionShared *p, uint16 ns, CcHeaderShared *keep,
+				 int *looks)
+{
+	CcNamespaceShared *n = cc_namespace(ns);
+	CcList		own = (CcList) pg_atomic_read_u32(&n->own_list);
+	Victim		v = {NULL, NOBODY};
+
+	/* what stands in the common list yet is older than what is in its own */
+	if (own == CC_LIST_VALUES || pg_atomic_read_u64(&cc.state->sweep_cycle) <
+		pg_atomic_read_u64(&n->own_settled))
+		v.h = seek_value(p, ns, keep, looks);
+	if (v.h == NULL && own != CC_LIST_VALUES)
+		search_list(p, own, keep, &v);
+	return v.h;
+}
+
+/* The entry that has just been stored. */
+static CcHeaderShared *
+find_stored(CcPartitionShared *p, uint16 ns, uint64 hash)
+{
+	CcHeaderShared *h = cc_store_first(p, cc_store_bucket(p, hash));
+
+	while (h != NULL && (h->hash != hash || h->ns != ns ||
+						 cc_header_type(h) == CC_STUB))
+		h = cc_store_next(p, h);
+	return h;
+}
+
+/* At most max values of a partition go; returns how many did. */
+static uint32
+shrink_partition(CcPartitionShared *p, uint16 ns, uint64 hash, uint32 max,
+				 int *looks)
+{
+	CcHeaderShared *keep = NULL;
+	CcHeaderShared *h;
+	uint32		n = 0;
+
+	cc_store_lock(p, true);
+	if (p == cc_store_partition_of(hash))
+		keep = find_stored(p, ns, hash);
+	if (keep != NULL && !cc_store_fits(ns, (Size) keep->keylen + keep->vallen))
+	{
+		/* to take the others first would be in vain */
+		evict_value(p, keep);
+		keep = NULL;
+	}
+	while (n < max && cc_evict_over(ns) &&
+		   (h = namespace_victim(p, ns, keep, looks)) != NULL)
+	{
+		evict_value(p, h);
+		n++;
+
+		/* each may have become a stub; so their number comes down, too */
+		for (int i = 0; i < 2; i++)
+		{
+			if (p->list[CC_LIST_STUBS].chunks <= stub_bound(p) ||
+				(h = oldest_stub(p, keep, false)) == NULL)
+				break;
+			cc_evict_forget(p, h);
+		}
+	}
+	cc_store_unlock(p);
+	return n;
+}
+
+void
+cc_evict_namespace(uint16 ns, uint64 hash, uint32 chunks)
+{
+	pg_atomic_uint32 *turn = &cc_namespace(ns)->evict_turn;
+	uint32		npartitions = cc.store->npartitions;
+	uint32		left = chunks + FEW_MORE;
+	uint32		a_time = Max(FEW_MORE, left / npartitions + 1);
+	int			looks = SEEK_LOOKS;
+
+	for (uint32 i = 0; i <= npartitions && left > 0 && cc_evict_over(ns); i++)
+	{
+		CcPartitionShared *p = i == 0 ? cc_store_partition_of(hash) :
+			cc_store_partition(pg_atomic_fetch_add_u32(turn, 1) % npartitions);
+
+		left -= shrink_partition(p, ns, hash, Min(left, a_time), &looks);
+	}
 }
