@@ -592,10 +592,15 @@ decide_load(Work *w)
 	if (w->there && compare_current(w) > 0)
 		return LEAVE;
 	use_given(w);
-	if (e->type != CC_STUB &&
-		((w->c->ns != CC_NS_SYSTEM && cc_expire_over(e->expires, w->now)) ||
-		 !cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen)))
+	if (e->type == CC_STUB)
+		return STORE;
+	if (w->c->ns != CC_NS_SYSTEM && cc_expire_over(e->expires, w->now))
 		make_stub(&w->e);
+	else if (!cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen))
+	{
+		cc_check_evict(&w->e);
+		make_stub(&w->e);
+	}
 	return STORE;
 }
 
