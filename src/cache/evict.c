@@ -281,30 +281,41 @@ cc_evict_make_room(CcPartitionShared *p, uint32 need, CcHeaderShared *keep,
 	return true;
 }
 
+/* A namespace that gives what is beyond its bound. */
+typedef struct Shrink
+{
+	uint16		ns;
+	uint64		hash;			/* of the entry that was stored */
+	uint32		chunks;			/* that it brought */
+	uint32		gone;			/* values that went */
+	uint32		most;			/* so many may */
+	int			looks;			/* SEEK_LOOKS that are left */
+} Shrink;
+
 /*
  * A value of the namespace that is in the common list, as the namespace has no
  * list of its own or has only got it: the next in the order of buckets that
- * was not visited.  *looks bounds the search, and is counted down.
+ * was not visited.
  */
 static CcHeaderShared *
-seek_value(CcPartitionShared *p, uint16 ns, CcHeaderShared *keep, int *looks)
+seek_value(CcPartitionShared *p, Shrink *s, CcHeaderShared *keep)
 {
 	Victim		v = {NULL, NOBODY};
 	int			more = HAND_STEPS;	/* buckets, for a better one */
 
-	for (uint32 i = 0; i < p->nbuckets && *looks > 0 && more > 0 &&
+	for (uint32 i = 0; i < p->nbuckets && s->looks > 0 && more > 0 &&
 		 v.rank > UNSTABLE; i++)
 	{
 		uint32		bucket = p->seek < p->nbuckets ? p->seek : 0;
 
-		--*looks;
+		s->looks--;
 		more -= v.h != NULL;
 		for (CcHeaderShared *h = cc_store_first(p, bucket); h != NULL;
-			 h = cc_store_next(p, h), --*looks)
+			 h = cc_store_next(p, h), s->looks--)
 		{
 			Rank		rank;
 
-			if (h->ns != ns || h == keep ||
+			if (h->ns != s->ns || h == keep ||
 				cc_header_list(h) != CC_LIST_VALUES)
 				continue;
 			rank = rank_value(h);
@@ -321,71 +332,84 @@ seek_value(CcPartitionShared *p, uint16 ns, CcHeaderShared *keep, int *looks)
 	return v.h;
 }
 
-/* What a namespace gives of a partition; NULL: nothing within reach. */
+/* What the namespace gives of a partition; NULL: nothing within reach. */
 static CcHeaderShared *
-namespace_victim(CcPartitionShared *p, uint16 ns, CcHeaderShared *keep,
-				 int *looks)
+namespace_victim(CcPartitionShared *p, Shrink *s, CcHeaderShared *keep)
 {
-	CcNamespaceShared *n = cc_namespace(ns);
+	CcNamespaceShared *n = cc_namespace(s->ns);
 	CcList		own = (CcList) pg_atomic_read_u32(&n->own_list);
+	bool		settled = pg_atomic_read_u64(&cc.state->sweep_cycle) >=
+		pg_atomic_read_u64(&n->own_settled);
 	Victim		v = {NULL, NOBODY};
 
-	/* what stands in the common list yet is older than what is in its own */
-	if (own == CC_LIST_VALUES || pg_atomic_read_u64(&cc.state->sweep_cycle) <
-		pg_atomic_read_u64(&n->own_settled))
-		v.h = seek_value(p, ns, keep, looks);
-	if (v.h == NULL && own != CC_LIST_VALUES)
+	/*
+	 * What stands in the common list yet is older than what is in its own, and
+	 * should go first.  As long as it is not found the namespace grows no
+	 * further.
+	 */
+	if (own == CC_LIST_VALUES || !settled)
+		v.h = seek_value(p, s, keep);
+	if (v.h == NULL && own != CC_LIST_VALUES &&
+		(settled || s->gone < s->chunks))
 		search_list(p, own, keep, &v);
 	return v.h;
 }
 
 /* The entry that has just been stored. */
 static CcHeaderShared *
-find_stored(CcPartitionShared *p, uint16 ns, uint64 hash)
+find_stored(CcPartitionShared *p, const Shrink *s)
 {
-	CcHeaderShared *h = cc_store_first(p, cc_store_bucket(p, hash));
+	CcHeaderShared *h = cc_store_first(p, cc_store_bucket(p, s->hash));
 
-	while (h != NULL && (h->hash != hash || h->ns != ns ||
+	while (h != NULL && (h->hash != s->hash || h->ns != s->ns ||
 						 cc_header_type(h) == CC_STUB))
 		h = cc_store_next(p, h);
 	return h;
 }
 
-/* At most max values of a partition go; returns how many did. */
-static uint32
-shrink_partition(CcPartitionShared *p, uint16 ns, uint64 hash, uint32 max,
-				 int *looks)
+/*
+ * A value goes.  It may have become a stub, so where there are too many stubs
+ * two go for it, and their number comes down too.
+ */
+static void
+shrink_by(CcPartitionShared *p, Shrink *s, CcHeaderShared *h)
+{
+	evict_value(p, h);
+	s->gone++;
+	for (int i = 0; i < 2; i++)
+	{
+		if (p->list[CC_LIST_STUBS].chunks <= stub_bound(p) ||
+			(h = oldest_stub(p, NULL, false)) == NULL)
+			break;
+		cc_evict_forget(p, h);
+	}
+}
+
+/* At most n values of a partition go. */
+static void
+shrink_partition(CcPartitionShared *p, Shrink *s, uint32 n)
 {
 	CcHeaderShared *keep = NULL;
 	CcHeaderShared *h;
-	uint32		n = 0;
 
 	cc_store_lock(p, true);
-	if (p == cc_store_partition_of(hash))
-		keep = find_stored(p, ns, hash);
-	if (keep != NULL && !cc_store_fits(ns, (Size) keep->keylen + keep->vallen))
+	if (p == cc_store_partition_of(s->hash))
+		keep = find_stored(p, s);
+	if (keep != NULL &&
+		!cc_store_fits(s->ns, (Size) keep->keylen + keep->vallen))
 	{
 		/* to take the others first would be in vain */
-		evict_value(p, keep);
+		shrink_by(p, s, keep);
 		keep = NULL;
 	}
-	while (n < max && cc_evict_over(ns) &&
-		   (h = namespace_victim(p, ns, keep, looks)) != NULL)
+	for (; n > 0 && s->gone < s->most && cc_evict_over(s->ns); n--)
 	{
-		evict_value(p, h);
-		n++;
-
-		/* each may have become a stub; so their number comes down, too */
-		for (int i = 0; i < 2; i++)
-		{
-			if (p->list[CC_LIST_STUBS].chunks <= stub_bound(p) ||
-				(h = oldest_stub(p, keep, false)) == NULL)
-				break;
-			cc_evict_forget(p, h);
-		}
+		h = namespace_victim(p, s, keep);
+		if (h == NULL)
+			break;
+		shrink_by(p, s, h);
 	}
 	cc_store_unlock(p);
-	return n;
 }
 
 void
@@ -393,15 +417,15 @@ cc_evict_namespace(uint16 ns, uint64 hash, uint32 chunks)
 {
 	pg_atomic_uint32 *turn = &cc_namespace(ns)->evict_turn;
 	uint32		npartitions = cc.store->npartitions;
-	uint32		left = chunks + FEW_MORE;
-	uint32		a_time = Max(FEW_MORE, left / npartitions + 1);
-	int			looks = SEEK_LOOKS;
+	Shrink		s = {.ns = ns, .hash = hash, .chunks = chunks};
+	uint32		n;
 
-	for (uint32 i = 0; i <= npartitions && left > 0 && cc_evict_over(ns); i++)
-	{
-		CcPartitionShared *p = i == 0 ? cc_store_partition_of(hash) :
-			cc_store_partition(pg_atomic_fetch_add_u32(turn, 1) % npartitions);
-
-		left -= shrink_partition(p, ns, hash, Min(left, a_time), &looks);
-	}
+	s.most = chunks + FEW_MORE;
+	s.looks = SEEK_LOOKS;
+	n = Max(FEW_MORE, s.most / npartitions + 1);
+	shrink_partition(cc_store_partition_of(hash), &s, n);
+	for (uint32 i = 0; i < npartitions && s.gone < s.most && cc_evict_over(ns);
+		 i++)
+		shrink_partition(cc_store_partition(pg_atomic_fetch_add_u32(turn, 1) %
+											npartitions), &s, n);
 }

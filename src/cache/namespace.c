@@ -274,8 +274,9 @@ give_own_list(CcNamespaceShared *n)
 	if (given < OWN_LISTS)
 	{
 		/* the walk that is under way may have passed some, the next does not */
-		pg_atomic_write_u64(&n->own_settled,
-							pg_atomic_read_u64(&cc.state->sweep_cycle) + 2);
+		if (pg_atomic_read_u64(&n->entries) > 0)
+			pg_atomic_write_u64(&n->own_settled,
+								pg_atomic_read_u64(&cc.state->sweep_cycle) + 2);
 		pg_write_barrier();
 		pg_atomic_write_u32(&n->own_list, CC_LIST_OWN + given);
 	}
