@@ -44,6 +44,7 @@ typedef struct Work
 	char		block[CC_EXTRA_VALUE];	/* of e, where it has one of its own */
 	CcBuf	   *scratch;		/* where the value is that w->e keeps or makes */
 	Size		scratch_need;	/* room that was missing there */
+	uint32		chunks;			/* of what was stored */
 } Work;
 
 /* What decide_* says. */
@@ -415,6 +416,11 @@ decide_incr(Work *w)
 			w->o->result = CC_OVERFLOW;
 		return LEAVE;
 	}
+	if (!cc_store_fits(w->c->ns, (Size) w->e.keylen + w->scratch->len))
+	{
+		w->o->result = CC_TOO_LARGE;
+		return LEAVE;
+	}
 	return store_new(w, CC_COUNTER, 0, w->scratch->data,
 					 (uint32) w->scratch->len,
 					 w->live ? w->fresh : deadline(w));
@@ -443,7 +449,7 @@ join_counters(Work *w, bool *joined)
 	if (newer ? cc_counter_equal(out.data, out.len, e->value, e->vallen) :
 		cc_counter_equal(out.data, out.len, w->scratch->data, cur_len))
 		return LEAVE;
-	if (cc_store_chunks((Size) w->e.keylen + out.len) > w->p->nchunks / 2)
+	if (!cc_store_fits(w->c->ns, (Size) w->e.keylen + out.len))
 		return LEAVE;
 	*joined = true;
 	return store_new(w, CC_COUNTER, 0, out.data, (uint32) out.len,
@@ -562,9 +568,9 @@ decide_take(Work *w)
 		cc_check_evict(&w->e);
 		make_stub(&w->e);
 	}
-	else if (cc_store_chunks((Size) e->keylen + e->vallen) > w->p->nchunks / 2)
+	else if (!cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen))
 	{
-		/* the peer's partitions are larger than ours */
+		/* the peer's partitions or bound are larger than ours */
 		cc_check_evict(&w->e);
 		make_stub(&w->e);
 	}
@@ -586,10 +592,15 @@ decide_load(Work *w)
 	if (w->there && compare_current(w) > 0)
 		return LEAVE;
 	use_given(w);
-	if (e->type != CC_STUB &&
-		((w->c->ns != CC_NS_SYSTEM && cc_expire_over(e->expires, w->now)) ||
-		 cc_store_chunks((Size) e->keylen + e->vallen) > w->p->nchunks / 2))
+	if (e->type == CC_STUB)
+		return STORE;
+	if (w->c->ns != CC_NS_SYSTEM && cc_expire_over(e->expires, w->now))
 		make_stub(&w->e);
+	else if (!cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen))
+	{
+		cc_check_evict(&w->e);
+		make_stub(&w->e);
+	}
 	return STORE;
 }
 
@@ -773,6 +784,7 @@ try_change(Work *w, bool *mark)
 			*mark = true;
 		else
 			commit(w, false);
+		w->chunks = want;
 	}
 	else if (v == RESTAMP)
 		commit(w, true);
@@ -803,8 +815,9 @@ draws_version(const CcChange *c)
 static bool
 too_large(const CcChange *c)
 {
-	return c->op == CC_OP_PUT && !c->null && (Size) c->keylen + c->vallen +
-		(c->ns == CC_NS_SYSTEM ? 0 : CC_EXTRA_VALUE) > cc_store_max_payload();
+	return c->op == CC_OP_PUT &&
+		!cc_store_fits(c->ns, (Size) c->keylen + (c->null ? 0 : c->vallen) +
+					   (c->ns == CC_NS_SYSTEM ? 0 : CC_EXTRA_VALUE));
 }
 
 /* What both cc_cache_change and cc_cache_probe begin with. */
@@ -884,6 +897,8 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 	}
 
 	cc_buf_free(&scratch);
+	if (o->result == CC_DONE && unlikely(cc_evict_over(c->ns)))
+		cc_evict_namespace(c->ns, w.hash, w.chunks);
 	if (o->result == CC_DONE && c->op != CC_OP_LOAD)
 	{
 		cc_wake_writer();

@@ -45,7 +45,8 @@ typedef enum CcResult
 	CC_NOT_NUMBER,				/* CC_OP_INCR: the value is no integer */
 	CC_OVERFLOW,				/* CC_OP_INCR: the sum leaves bigint */
 	CC_NOT_READY,				/* loading or closed: nothing is stored */
-	CC_TOO_LARGE,				/* more than half a partition */
+	CC_TOO_LARGE,				/* more than half a partition, or than the
+								 * namespace's max_memory */
 	CC_FENCED					/* CC_OP_TAKE: the guard has moved */
 } CcResult;
 

@@ -5,8 +5,13 @@
  *
  * SIEVE (Zhang et al., "SIEVE is simpler than LRU", NSDI 2024): a queue in
  * the order of insertion and a hand that moves from the oldest to the newest,
- * clears the visited byte of those that were read, and evicts the first that
- * was not.  A hit sets a byte, and takes no write lock.
+ * clears the visited bit of those that were read, and evicts the first that
+ * was not.  A hit sets a bit, and takes no write lock.
+ *
+ * Namespaces with a bound of their own (max_memory) have a queue of their own
+ * in each partition, all others have one in common.  When a partition is full
+ * each queue gives in proportion to what it holds; when a namespace is beyond
+ * its bound only its own queues give.
  *
  * PROTOCOL.md, what goes and bound: a stable entry is removed; an unstable
  * one becomes a stub.  Stubs have a bound of an eighth of the partition; past
@@ -14,7 +19,8 @@
  * the files were marked.  The search for something stable is bounded, so no
  * put costs more the more entries there are.
  *
- * Locking: the partition's lock is held exclusively by the caller.
+ * Locking: the partition's lock is held exclusively by the caller, but for
+ * cc_evict_namespace, which takes it.
  *
  * May include: base/, state.h, floor.h, store.h.
  *
@@ -52,5 +58,26 @@ extern bool cc_evict_settled(CcPartitionShared *p);
 
 /* Forgets the oldest stubs that are past the bound, but none beyond VVj. */
 extern void cc_evict_bound(CcPartitionShared *p);
+
+/* Whether the namespace holds more than its max_memory. */
+static inline bool
+cc_evict_over(uint16 ns)
+{
+	CcNamespaceShared *n = cc_namespace(ns);
+	uint64		bound = pg_atomic_read_u64(&n->max_chunks);
+
+	return bound != 0 &&
+		(int64) pg_atomic_read_u64(&n->chunks) > (int64) bound;
+}
+
+/*
+ * Evicts in a namespace that is over, until it is not: first in the partition
+ * of hash, where an entry of this hash is spared unless the bound has no room
+ * for it alone, then going round the others once at most.  No more values go
+ * than the chunks that were stored and a few, so that a bound that was lowered
+ * is reached step by step.  No lock may be held, one partition's is taken at a
+ * time; allocates nothing and raises no error.
+ */
+extern void cc_evict_namespace(uint16 ns, uint64 hash, uint32 chunks);
 
 #endif							/* CC_EVICT_H */

@@ -16,6 +16,9 @@
 /* Orphans that one visit collects; the next walk finds the rest */
 #define MAX_ORPHANS		8
 
+/* Values by partition that go when a namespace is found beyond its bound */
+#define EVICT_A_TIME	256
+
 bool
 cc_expire_over(int64 expires, int64 now_ms)
 {
@@ -75,6 +78,7 @@ visit(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
 	{
 		s->oldest_over = Max(s->oldest_over, now - h->expires);
 		p->expirations++;
+		pg_atomic_fetch_add_u64(&cc_namespace(h->ns)->expirations, 1);
 		/* PROTOCOL.md, what goes */
 		if (cc_state_stable(h->origin, h->seq) || !cc_rule(unstable_expiry))
 			cc_evict_forget(p, h);
@@ -87,13 +91,31 @@ visit(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
 		cc_evict_forget(p, h);
 		return true;
 	}
+	if (!stub)
+		cc_store_settle(p, h);
 	return false;
+}
+
+/* Where a bound was lowered nobody may put any more; see cc_evict_namespace. */
+static void
+bound_namespaces(int partition)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+	uint32		most = EVICT_A_TIME * cc.store->npartitions;
+
+	for (uint32 ns = 0; ns < n; ns++)
+	{
+		if (cc_evict_over((uint16) ns))
+			cc_evict_namespace((uint16) ns,
+							   cc_store_bucket_hash(partition, 0), most);
+	}
 }
 
 static void
 next_partition(CcSweep *s)
 {
 	s->bucket = 0;
+	bound_namespaces(s->partition);
 	if (++s->partition < (int) cc.store->npartitions)
 		return;
 	s->partition = 0;

@@ -6,8 +6,9 @@
  * A deadline is checked by every read; the sweep only frees memory.  It walks
  * the buckets of all partitions in turn with a budget, and while it is there
  * it also removes stable stubs and entries below a horizon, gives new dots to
- * orphans (PROTOCOL.md, orphans), and finds out of which closed origins this
- * node holds no entry beyond its VV (retire).
+ * orphans (PROTOCOL.md, orphans), finds out of which closed origins this node
+ * holds no entry beyond its VV (retire), and brings values into the list that
+ * their namespace has got, and namespaces within a bound that was lowered.
  *
  * Locking: takes one partition's lock at a time, for a short run of buckets.
  *

@@ -299,7 +299,14 @@ give_own_list(CcNamespaceShared *n)
 		return;
 	given = pg_atomic_fetch_add_u32(&cc.state->nown_lists, 1);
 	if (given < OWN_LISTS)
+	{
+		/* the walk that is under way may have passed some, the next does not */
+		if (pg_atomic_read_u64(&n->entries) > 0)
+			pg_atomic_write_u64(&n->own_settled,
+								pg_atomic_read_u64(&cc.state->sweep_cycle) + 2);
+		pg_write_barrier();
 		pg_atomic_write_u32(&n->own_list, CC_LIST_OWN + given);
+	}
 	else
 		pg_atomic_write_u32(&cc.state->nown_lists, OWN_LISTS);
 }

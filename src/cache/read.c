@@ -7,7 +7,7 @@
  * cleared is a miss, whether or not the sweep has been there.
  *
  * Locking: a partition's lock in shared mode, for one key or a short run of
- * buckets.  A hit sets the visited byte and nothing else.
+ * buckets.  A hit sets the visited bit and nothing else.
  *
  * May include: base/ and the headers of cache/.
  *
@@ -69,8 +69,8 @@ read_entry(uint16 ns, const char *key, uint16 keylen, Want want, CcEntry *e,
 		if (h != NULL && wanted(p, h, want))
 		{
 			found = buf == NULL || cc_store_read(p, h, e, buf, &need);
-			if (found && want != WANT_LISTED && !h->visited)
-				h->visited = 1;
+			if (found && want != WANT_LISTED)
+				cc_store_visit(h);
 		}
 		cc_store_unlock(p);
 		if (need == 0)
@@ -169,8 +169,7 @@ cc_cache_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 	if (found)
 	{
 		*expires = cc_extra_fresh(p, h);
-		if (!h->visited)
-			h->visited = 1;
+		cc_store_visit(h);
 	}
 	cc_store_unlock(p);
 	return found;

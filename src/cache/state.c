@@ -220,8 +220,10 @@ init_namespace(CcNamespaceShared *ns)
 	pg_atomic_init_u64(&ns->grace_ms, 0);
 	pg_atomic_init_u64(&ns->max_chunks, 0);
 	pg_atomic_init_u32(&ns->own_list, 0);
+	pg_atomic_init_u64(&ns->own_settled, 0);
 	pg_atomic_init_u64(&ns->entries, 0);
 	pg_atomic_init_u64(&ns->chunks, 0);
+	pg_atomic_init_u32(&ns->evict_turn, 0);
 	pg_atomic_init_u64(&ns->evictions, 0);
 	pg_atomic_init_u64(&ns->expirations, 0);
 }

@@ -116,9 +116,21 @@ typedef struct CcNamespaceShared
 	 */
 	pg_atomic_uint32 own_list;
 
-	/* Entries with a value and their chunks, counted by the store */
+	/*
+	 * When it got that list: while sweep_cycle is below this there may be
+	 * values of it in the common one still.
+	 */
+	pg_atomic_uint64 own_settled;
+
+	/*
+	 * Entries with a value and their chunks, counted by the store; what was
+	 * cleared or is over counts until it is found.  In a cache line that no
+	 * read needs.
+	 */
+	char		spare[64];
 	pg_atomic_uint64 entries;
 	pg_atomic_uint64 chunks;
+	pg_atomic_uint32 evict_turn;	/* partition that is asked next to give */
 	pg_atomic_uint64 evictions;
 	pg_atomic_uint64 expirations;
 } CcNamespaceShared;

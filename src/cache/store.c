@@ -32,6 +32,33 @@ cc_store_partitions_for(Size bytes)
 	return n;
 }
 
+static uint32
+chunks_of(CcHeaderShared *h)
+{
+	return cc_store_chunks((Size) h->keylen + h->vallen);
+}
+
+/* Everything as in a partition that never held anything. */
+static void
+empty_partition(CcPartitionShared *p)
+{
+	for (uint32 b = 0; b < p->nbuckets; b++)
+		bucket_head(p, b) = CC_NIL;
+	p->free = CC_NIL;
+	p->fresh = 0;
+	p->nfree = p->nchunks;
+	p->values = 0;
+	p->seek = 0;
+	for (int i = 0; i < CC_NLISTS; i++)
+	{
+		CcListShared *l = &p->list[i];
+
+		l->newest = l->oldest = l->hand = CC_NIL;
+		l->count = l->chunks = 0;
+	}
+	p->sweep_bucket = 0;
+}
+
 static void
 init_partition(CcPartitionShared *p, Size bytes)
 {
@@ -49,8 +76,7 @@ init_partition(CcPartitionShared *p, Size bytes)
 	p->chunks = TYPEALIGN(64, p->buckets + p->nbuckets * sizeof(uint32));
 	while (p->chunks + (Size) p->nchunks * CC_CHUNK_SIZE > bytes)
 		p->nchunks--;
-	cc_store_reset(p);
-	p->resets = 0;
+	empty_partition(p);
 }
 
 void
@@ -76,9 +102,7 @@ cc_store_init(void *mem, Size bytes, uint32 npartitions)
 Size
 cc_store_max_payload(void)
 {
-	CcPartitionShared *p = cc_store_partition(0);
-
-	return CC_FIRST_PAYLOAD + (Size) (p->nchunks / 2 - 1) * CC_NEXT_PAYLOAD;
+	return cc_store_payload(cc_store_partition(0)->nchunks / 2);
 }
 
 uint32
@@ -88,6 +112,21 @@ cc_store_chunks(Size payload)
 		return 1;
 	payload -= CC_FIRST_PAYLOAD;
 	return 1 + (uint32) ((payload + CC_NEXT_PAYLOAD - 1) / CC_NEXT_PAYLOAD);
+}
+
+Size
+cc_store_payload(uint64 n)
+{
+	return CC_FIRST_PAYLOAD + (Size) (n - 1) * CC_NEXT_PAYLOAD;
+}
+
+bool
+cc_store_fits(uint16 ns, Size payload)
+{
+	uint64		bound = pg_atomic_read_u64(&cc_namespace(ns)->max_chunks);
+	uint32		half = cc_store_partition(0)->nchunks / 2;
+
+	return cc_store_chunks(payload) <= (bound == 0 ? half : Min(bound, half));
 }
 
 CcPartitionShared *
@@ -133,6 +172,48 @@ cc_store_unlock(CcPartitionShared *p)
 	cc_unlock(&p->lock);
 }
 
+/* A value came to the namespace, went, or changed its size. */
+static void
+count_value(uint16 ns, int entries, int64 chunks)
+{
+	CcNamespaceShared *n = cc_namespace(ns);
+
+	if (entries != 0)
+		pg_atomic_fetch_add_u64(&n->entries, entries);
+	if (chunks != 0)
+		pg_atomic_fetch_add_u64(&n->chunks, chunks);
+}
+
+/*
+ * Takes what the lists of values hold off the counts.  They may be half-changed:
+ * nothing that is read here is followed outside the partition, nor for ever.
+ */
+static void
+uncount_partition(CcPartitionShared *p)
+{
+	uint32		left = p->nchunks;
+	uint32		nnamespaces = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (int i = 0; i < CC_NLISTS; i++)
+	{
+		uint32		c = p->list[i].newest;
+
+		if (!cc_list_of_values(i))
+			continue;
+		for (uint32 n = p->list[i].count; n > 0 && left > 0; n--, left--)
+		{
+			CcHeaderShared *h;
+
+			if (c >= p->nchunks)
+				break;
+			h = cc_store_header(p, c);
+			if (cc_header_list(h) == (CcList) i && h->ns < nnamespaces)
+				count_value(h->ns, -1, -(int64) chunks_of(h));
+			c = h->next;
+		}
+	}
+}
+
 void
 cc_store_reset(CcPartitionShared *p)
 {
@@ -156,18 +237,8 @@ cc_store_reset(CcPartitionShared *p)
 			cc_state_raise_g(o, cc_state_vv(o));
 	}
 
-	for (uint32 b = 0; b < p->nbuckets; b++)
-		bucket_head(p, b) = CC_NIL;
-	p->free = CC_NIL;
-	p->fresh = 0;
-	p->nfree = p->nchunks;
-	p->hand = CC_NIL;
-	for (int i = 0; i < CC_NLISTS; i++)
-	{
-		p->list[i].newest = p->list[i].oldest = CC_NIL;
-		p->list[i].count = p->list[i].chunks = 0;
-	}
-	p->sweep_bucket = 0;
+	uncount_partition(p);
+	empty_partition(p);
 	p->resets++;
 	cc_store_end(p);
 }
@@ -352,27 +423,34 @@ cc_store_list_of(uint16 ns, uint8 type)
 {
 	if (ns == CC_NS_SYSTEM)
 		return CC_LIST_SYSTEM;
-	return type == CC_STUB ? CC_LIST_STUBS : CC_LIST_VALUES;
+	return type == CC_STUB ? CC_LIST_STUBS : (CcList)
+		pg_atomic_read_u32(&cc_namespace(ns)->own_list);
 }
 
-static uint32
-chunks_of(CcHeaderShared *h)
+/* The list in which h is, or will be next, holds n entries and chunks more. */
+static void
+count_entry(CcPartitionShared *p, CcHeaderShared *h, int n, int64 chunks)
 {
-	return cc_store_chunks((Size) h->keylen + h->vallen);
+	CcListShared *l = &p->list[cc_header_list(h)];
+
+	l->count += n;
+	l->chunks += chunks;
+	if (cc_list_of_values(cc_header_list(h)))
+	{
+		p->values += n;
+		count_value(h->ns, n, chunks);
+	}
 }
 
-static CcListShared *
-list_of(CcPartitionShared *p, CcHeaderShared *h)
-{
-	return &p->list[cc_store_list_of(h->ns, cc_header_type(h))];
-}
-
+/* Adds h, as its newest entry, to the list to which it belongs now. */
 static void
 list_add(CcPartitionShared *p, CcHeaderShared *h)
 {
-	CcListShared *l = list_of(p, h);
+	CcList		list = cc_store_list_of(h->ns, cc_header_type(h));
+	CcListShared *l = &p->list[list];
 	uint32		c = cc_store_chunk_of(p, h);
 
+	h->place = (uint8) list | (h->place & CC_VISITED);
 	h->prev = CC_NIL;
 	h->next = l->newest;
 	if (l->newest != CC_NIL)
@@ -380,17 +458,16 @@ list_add(CcPartitionShared *p, CcHeaderShared *h)
 	else
 		l->oldest = c;
 	l->newest = c;
-	l->count++;
-	l->chunks += chunks_of(h);
+	count_entry(p, h, 1, chunks_of(h));
 }
 
 static void
 list_remove(CcPartitionShared *p, CcHeaderShared *h)
 {
-	CcListShared *l = list_of(p, h);
+	CcListShared *l = &p->list[cc_header_list(h)];
 
-	if (p->hand == cc_store_chunk_of(p, h))
-		p->hand = h->prev;
+	if (l->hand == cc_store_chunk_of(p, h))
+		l->hand = h->prev;
 	if (h->prev != CC_NIL)
 		cc_store_header(p, h->prev)->next = h->next;
 	else
@@ -399,8 +476,7 @@ list_remove(CcPartitionShared *p, CcHeaderShared *h)
 		cc_store_header(p, h->next)->prev = h->prev;
 	else
 		l->oldest = h->prev;
-	l->count--;
-	l->chunks -= chunks_of(h);
+	count_entry(p, h, -1, -(int64) chunks_of(h));
 }
 
 static uint32
@@ -482,7 +558,8 @@ cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
 {
 	CcHeaderShared *h = old;
 	uint32		want = cc_store_chunks((Size) e->keylen + e->vallen);
-	bool		same_list = false;
+	uint32		have = 0;
+	bool		stays = false;
 
 	Assert(cc_lock_held(&p->lock));
 	cc_store_begin(p);
@@ -495,23 +572,20 @@ cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
 		h->next_chunk = CC_NIL;
 		h->next_in_bucket = bucket_head(p, b);
 		bucket_head(p, b) = c;
-		h->visited = 0;
+		h->place = 0;
 		resize_chain(p, h, 1, want);
 	}
 	else
 	{
-		CcListShared *l = list_of(p, h);
-		uint32		have = chunks_of(h);
+		CcList		list = cc_store_list_of(e->ns, e->type);
 
 		/* a value that is overwritten stays where it is in the queue */
-		same_list = cc_store_list_of(e->ns, e->type) == CC_LIST_VALUES &&
-			cc_header_type(h) != CC_STUB;
-		if (same_list)
-			l->chunks += want - have;
-		else
+		have = chunks_of(h);
+		stays = cc_list_of_values(list) && cc_header_list(h) == list;
+		if (!stays)
 			list_remove(p, h);
 		resize_chain(p, h, have, want);
-		h->visited = same_list;
+		h->place = stays ? (uint8) list | CC_VISITED : 0;
 	}
 	h->hash = e->hash;
 	h->hlc = e->hlc;
@@ -528,7 +602,9 @@ cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
 	if (old == NULL)
 		walk_payload(p, h, 0, e->keylen, (char *) e->key, COPY_IN);
 	put_value(p, h, e);
-	if (!same_list)
+	if (stays)
+		count_entry(p, h, 0, (int64) want - have);
+	else
 		list_add(p, h);
 	cc_store_end(p);
 	return h;
@@ -574,5 +650,29 @@ cc_store_make_stub(CcPartitionShared *p, CcHeaderShared *h)
 	h->expires = 0;
 	h->kind = CC_STUB;
 	list_add(p, h);
+	cc_store_end(p);
+}
+
+void
+cc_store_settle(CcPartitionShared *p, CcHeaderShared *h)
+{
+	CcList		list = cc_store_list_of(h->ns, cc_header_type(h));
+	CcListShared *l = &p->list[list];
+	uint32		c = cc_store_chunk_of(p, h);
+
+	Assert(cc_lock_held(&p->lock));
+	if (likely(cc_header_list(h) == list))
+		return;
+	cc_store_begin(p);
+	list_remove(p, h);
+	h->place = (uint8) list | (h->place & CC_VISITED);
+	h->next = CC_NIL;
+	h->prev = l->oldest;
+	if (l->oldest != CC_NIL)
+		cc_store_header(p, l->oldest)->next = c;
+	else
+		l->newest = c;
+	l->oldest = c;
+	count_entry(p, h, 1, chunks_of(h));
 	cc_store_end(p);
 }

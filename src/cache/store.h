@@ -12,13 +12,17 @@
  * Buckets are in hash order, so that a run of buckets is a range of hashes,
  * and the buckets of a slice are a run.
  *
+ * Values of all namespaces and their chunks are counted by namespace
+ * (CcNamespaceShared), by list and by partition, whatever way they come and go.
+ *
  * Locking: everything in a partition is read under its lock in either mode
- * and changed under it in exclusive mode, but for the visited byte of a
- * header, which a reader sets under the shared lock: it is a hint, and a byte
- * of its own.  Nothing here allocates, logs or throws.  A structural change
- * stands between cc_store_begin and cc_store_end; a partition that is locked
- * and found between the two was left half-changed by a bug, and is emptied
- * (see cc_store_lock).
+ * and changed under it in exclusive mode, but for the visited bit of a
+ * header, which a reader sets under the shared lock (cc_store_visit).  The
+ * counts by namespace are atomic, as many partitions add to them.  Nothing here
+ * allocates, logs or throws.  A structural change stands between
+ * cc_store_begin and cc_store_end; a partition that is locked and found
+ * between the two was left half-changed by a bug, and is emptied (see
+ * cc_store_lock).
  *
  * May include: base/, state.h, floor.h.
  *
@@ -84,7 +88,7 @@ typedef struct CcHeaderShared
 	uint16		writer;			/* ... and by whom (an origin of that node) */
 	uint16		at_node;		/* an origin of the node that touched it */
 	uint8		kind;			/* CcType, and flags << 4 */
-	uint8		visited;		/* read since the hand passed (SIEVE) */
+	uint8		place;			/* CcList in which it is, and CC_VISITED */
 } CcHeaderShared;
 
 #define CC_HEADER_SIZE		sizeof(CcHeaderShared)
@@ -94,6 +98,12 @@ typedef struct CcHeaderShared
 #define cc_header_type(h)	((CcType) ((h)->kind & 0x0f))
 #define cc_header_flags(h)	((h)->kind >> 4)
 
+/* In an entry's place: read since the hand passed (SIEVE) */
+#define CC_VISITED			0x80
+
+#define cc_header_list(h)		((CcList) ((h)->place & ~CC_VISITED))
+#define cc_header_visited(h)	(((h)->place & CC_VISITED) != 0)
+
 /* A list of entries, newest first. */
 typedef struct CcListShared
 {
@@ -101,17 +111,23 @@ typedef struct CcListShared
 	uint32		oldest;
 	uint32		count;
 	uint32		chunks;			/* of all its entries */
+	uint32		hand;			/* SIEVE, of values: where the next search
+								 * begins; CC_NIL: at the oldest */
 } CcListShared;
 
 typedef enum CcList
 {
-	CC_LIST_VALUES,				/* SIEVE's queue */
+	CC_LIST_VALUES,				/* SIEVE's queue, common to namespaces */
 	CC_LIST_STUBS,				/* by the time they became stubs */
 	CC_LIST_SYSTEM,				/* of CC_NS_SYSTEM: never evicted */
 	CC_LIST_OWN,				/* from here on values of namespaces that have
 								 * a bound of their own (own_list) */
-	CC_NLISTS = 64
+	CC_NLISTS = 64				/* an entry's place has 7 bits for them */
 } CcList;
+
+/* Whether it is a list of values, which can be evicted */
+#define cc_list_of_values(list) \
+	((list) == CC_LIST_VALUES || (list) >= CC_LIST_OWN)
 
 typedef struct CcPartitionShared
 {
@@ -123,7 +139,10 @@ typedef struct CcPartitionShared
 	uint32		free;			/* first freed chunk, linked by next_chunk */
 	uint32		fresh;			/* from here on none was ever used, so that
 								 * the start need not touch all memory */
-	uint32		hand;			/* SIEVE: where the next search begins */
+	uint32		values;			/* entries in all lists of values */
+	uint32		turn;			/* whose turn it is; see evict.c */
+	uint32		seek;			/* bucket at which the next search goes on for
+								 * values that are in no list of their own */
 	CcListShared list[CC_NLISTS];
 
 	/* counted under the lock, summed by the views */
@@ -194,8 +213,15 @@ extern void cc_store_init(void *mem, Size bytes, uint32 npartitions);
 /* Bytes of key and value together of the largest entry that is taken. */
 extern Size cc_store_max_payload(void);
 
-/* Chunks for so many bytes of key and value. */
+/* Chunks for so many bytes of key and value; bytes that n chunks hold. */
 extern uint32 cc_store_chunks(Size payload);
+extern Size cc_store_payload(uint64 n);
+
+/*
+ * Whether so many bytes of key and value may be an entry of the namespace: at
+ * most half a partition, and no more than the bound of the namespace.
+ */
+extern bool cc_store_fits(uint16 ns, Size payload);
 
 extern CcPartitionShared *cc_store_partition(int i);
 #define cc_store_partition_index(hash) \
@@ -240,6 +266,18 @@ extern CcHeaderShared *cc_store_next(CcPartitionShared *p, CcHeaderShared *h);
 extern CcHeaderShared *cc_store_find(CcPartitionShared *p, uint64 hash,
 									 uint16 ns, const char *key, Size keylen);
 
+/*
+ * Notes that the entry was read.  Readers do at the same time, under the
+ * shared lock: all write the same byte, as its other bits change only under the
+ * exclusive one.
+ */
+static inline void
+cc_store_visit(CcHeaderShared *h)
+{
+	if (!cc_header_visited(h))
+		h->place |= CC_VISITED;
+}
+
 /* Whether the header's key is this one. */
 extern bool cc_store_key_equals(CcPartitionShared *p, CcHeaderShared *h,
 								const char *key, Size keylen);
@@ -278,8 +316,17 @@ cc_store_end(CcPartitionShared *p)
 	p->mutating = 0;
 }
 
-/* Which list an entry belongs to. */
+/*
+ * Which list an entry belongs to when it is stored now.  Where it is says
+ * cc_header_list: its namespace may have got a list of its own since.
+ */
 extern CcList cc_store_list_of(uint16 ns, uint8 type);
+
+/*
+ * Moves a value to the list to which it belongs by now, where it is the next
+ * to be looked at: it is older than all that were stored there.
+ */
+extern void cc_store_settle(CcPartitionShared *p, CcHeaderShared *h);
 
 /*
  * Puts e in place of old (NULL: there is none).  The caller has made sure
@@ -301,7 +348,11 @@ extern void cc_store_remove(CcPartitionShared *p, CcHeaderShared *h);
 /* Takes the value away and keeps the rest: the entry becomes a stub. */
 extern void cc_store_make_stub(CcPartitionShared *p, CcHeaderShared *h);
 
-/* Empties the partition (see cc_store_lock). */
+/*
+ * Empties the partition (see cc_store_lock).  What its lists hold is taken off
+ * the counts of the namespaces; where one that was left half-changed is broken
+ * the rest of it cannot be found, and they stay too high by that.
+ */
 extern void cc_store_reset(CcPartitionShared *p);
 
 #endif							/* CC_STORE_H */

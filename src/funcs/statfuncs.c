@@ -58,7 +58,7 @@ sum_store(void)
 		CcPartitionShared *p = cc_store_partition(i);
 
 		cc_store_lock(p, false);
-		sums.entries += p->list[CC_LIST_VALUES].count;
+		sums.entries += p->values;
 		sums.stubs += p->list[CC_LIST_STUBS].count;
 		sums.chunks_used += p->nchunks - p->nfree;
 		sums.chunks += p->nchunks;

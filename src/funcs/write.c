@@ -56,6 +56,34 @@ cc_write_check_size(Size len)
 					 "cachecluster.max_value_size.", cc_max_value_size)));
 }
 
+/*
+ * The error for a value, or a counter with all its parts, that does not fit:
+ * by the bound of its namespace, or by half a partition.
+ */
+static void
+raise_too_large(const CcChange *c)
+{
+	const char *name = cc_namespace(c->ns)->name;
+	uint64		bound = pg_atomic_read_u64(&cc_namespace(c->ns)->max_chunks);
+	Size		most = cc_store_max_payload();
+	bool		by_bound = bound != 0 && cc_store_payload(bound) < most;
+
+	if (by_bound)
+		most = cc_store_payload(bound);
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 c->op == CC_OP_INCR ?
+			 errmsg("cache counter is too large") :
+			 errmsg("cache value of %u bytes is too large", c->vallen),
+			 by_bound ?
+			 errhint("With the max_memory of cache namespace \"%s\" key and "
+					 "value have at most %zu bytes together.",
+					 name, most - CC_EXTRA_VALUE) :
+			 errhint("With this setting of cachecluster.memory key "
+					 "and value have at most %zu bytes together.",
+					 most - CC_EXTRA_VALUE)));
+}
+
 /* Raises the error for a write that cannot be done; it counts as rejected. */
 static void
 reject(CcResult result, const CcChange *c)
@@ -68,12 +96,7 @@ reject(CcResult result, const CcChange *c)
 			cc_args_raise_not_ready();
 			break;
 		case CC_TOO_LARGE:
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("cache value of %u bytes is too large", c->vallen),
-					 errhint("With this setting of cachecluster.memory key "
-							 "and value have at most %zu bytes together.",
-							 cc_store_max_payload() - CC_EXTRA_VALUE)));
+			raise_too_large(c);
 			break;
 		case CC_NOT_NUMBER:
 			ereport(ERROR,

@@ -588,9 +588,15 @@ check_partition(CcPartitionShared *p)
 		for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
 			 h = cc_store_next(p, h))
 		{
-			CcList		list = cc_store_list_of(h->ns, cc_header_type(h));
+			CcList		list = cc_header_list(h);
 			uint32		n = chain_length(p, h);
 
+			insist(list < CC_NLISTS && (list == CC_LIST_VALUES ||
+						list == cc_store_list_of(h->ns, cc_header_type(h))),
+				   "in a list of its kind");
+			insist(cc_list_of_values(list) == (h->ns != CC_NS_SYSTEM &&
+											   cc_header_type(h) != CC_STUB),
+				   "values among values");
 			insist(n == cc_store_chunks((Size) h->keylen + h->vallen),
 				   "as many chunks as key and value need");
 			insist(h->origin < cc_state_norigins() &&

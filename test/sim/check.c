@@ -22,6 +22,8 @@
  *	P2-durable	what was journalled is gone
  *	P3-*		in the end nodes differ, or hold something else than the newest
  *	P4-cleared	an entry below its horizon is served
+ *	N-count		a namespace has not what is counted of it
+ *	N-bound		it has more than its max_memory
  *	L-*			what should have come to an end has not
  *
  *-------------------------------------------------------------------------

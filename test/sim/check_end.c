@@ -7,6 +7,8 @@
  */
 #include "sim.h"
 
+#include "cache/evict.h"
+
 static bool
 active(SimNode *node)
 {
@@ -201,6 +203,47 @@ check_key(int key, uint64 highest_horizon, const char *why)
 					some ? "" : " (all)", why ? why : "settled");
 }
 
+/* What is counted by namespace is there, and within its bound. */
+static void
+check_counts(SimNode *node)
+{
+	uint64		entries[CC_MAX_NAMESPACES] = {0};
+	uint64		chunks[CC_MAX_NAMESPACES] = {0};
+
+	for (uint32 i = 0; i < cc.store->npartitions; i++)
+	{
+		CcPartitionShared *p = cc_store_partition(i);
+
+		for (uint32 b = 0; b < p->nbuckets; b++)
+		{
+			for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
+				 h = cc_store_next(p, h))
+			{
+				if (h->ns == CC_NS_SYSTEM || cc_header_type(h) == CC_STUB)
+					continue;
+				entries[h->ns]++;
+				chunks[h->ns] += cc_store_chunks((Size) h->keylen + h->vallen);
+			}
+		}
+	}
+	for (uint32 i = 0; i < pg_atomic_read_u32(&cc.state->nnamespaces); i++)
+	{
+		CcNamespaceShared *n = cc_namespace(i);
+
+		if (pg_atomic_read_u64(&n->entries) != entries[i] ||
+			pg_atomic_read_u64(&n->chunks) != chunks[i])
+			sim_violate("N-count", "%s counts " UINT64_FORMAT " entries in "
+						UINT64_FORMAT " chunks where there are " UINT64_FORMAT
+						" in " UINT64_FORMAT, node->name,
+						pg_atomic_read_u64(&n->entries),
+						pg_atomic_read_u64(&n->chunks), entries[i], chunks[i]);
+		if (cc_evict_over((uint16) i))
+			sim_violate("N-bound", "%s has " UINT64_FORMAT " chunks of at most "
+						UINT64_FORMAT, node->name, chunks[i],
+						pg_atomic_read_u64(&n->max_chunks));
+	}
+}
+
 void
 sim_check_final(const char *why)
 {
@@ -223,6 +266,8 @@ sim_check_final(const char *why)
 			sim_violate("P3-horizon", "%s has the horizon %s, others %s",
 						sim.node[i].name, sim_hlc_text(sim_horizon()),
 						sim_hlc_text(highest));
+		if (why == NULL)
+			check_counts(&sim.node[i]);
 	}
 	for (int key = 0; key < sim.nkeys; key++)
 	{

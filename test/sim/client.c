@@ -7,10 +7,23 @@
  */
 #include "sim.h"
 
-static uint16
-data_namespace(void)
+uint16
+sim_client_namespace(void)
 {
-	return cc_state_namespace("postgres", "default");
+	uint16		ns = cc_state_namespace("postgres", "default");
+	CcNamespaceShared *n = cc_namespace(ns);
+
+	pg_atomic_write_u64(&n->max_chunks, sim.cfg.bound);
+	if (sim.cfg.bound_from != 0 && pg_atomic_read_u32(&n->own_list) == 0 &&
+		(sim.cfg.bound_from == 1 || sim.now > sim.cfg.end / 2))
+	{
+		/* as cache/namespace.c does */
+		pg_atomic_write_u32(&cc.state->nown_lists, 1);
+		pg_atomic_write_u64(&n->own_settled,
+							pg_atomic_read_u64(&cc.state->sweep_cycle) + 2);
+		pg_atomic_write_u32(&n->own_list, CC_LIST_OWN);
+	}
+	return ns;
 }
 
 uint16
@@ -80,7 +93,7 @@ change(SimNode *node, const SimAction *a)
 {
 	char		name[16];
 	char		value[4096];
-	CcChange	c = {.ns = data_namespace()};
+	CcChange	c = {.ns = sim_client_namespace()};
 	CcOutcome	o;
 	int			key = key_number(c.ns, a->other);
 
@@ -114,7 +127,7 @@ change(SimNode *node, const SimAction *a)
 static void
 read_key(SimNode *node, int no)
 {
-	uint16		ns = data_namespace();
+	uint16		ns = sim_client_namespace();
 	int			key = key_number(ns, no);
 	char		name[16];
 	uint16		len = sim_client_key(no, name);
@@ -207,8 +220,8 @@ operate(void *arg)
 			read_key(node, a->other);
 			break;
 		case SIM_CLEAR:
-			data_namespace();
-			cc_cache_clear(data_namespace());
+			sim_client_namespace();
+			cc_cache_clear(sim_client_namespace());
 			break;
 		case SIM_MEET:
 			add_seed(sim.node[a->other].name);

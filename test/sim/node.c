@@ -78,6 +78,7 @@ make_memory(SimNode *node)
 	cc_membership_init(m + l.members, ORIGIN_CAP);
 	cc_changelog_init(m + l.log, sim.cfg.ring);
 	cc_store_init(m + l.store, sim.cfg.store_bytes, sim.cfg.partitions);
+	(void) sim_client_namespace();
 	node->shared = cc;
 }
 

@@ -101,6 +101,8 @@ draw_config(void)
 		c->value_max = 60;
 	}
 	c->store_bytes = sim_store_bytes(c->partitions, chunks);
+	c->bound = (uint32) DRAW("bound", 0, 0, 0, 1, 4, 12);
+	c->bound_from = (int) DRAW("bound_from", 0, 1, 1, 2);
 
 	c->end = SIM_MS(DRAW("end", 3000, 6000, 10000));
 	c->nactions = 20 + (int) (by_name("nactions") % 120);

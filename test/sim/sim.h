@@ -180,6 +180,9 @@ typedef struct SimConfig
 	int			value_max;
 	uint32		partitions;
 	Size		store_bytes;
+	uint32		bound;			/* chunks of the namespace's max_memory; 0: none */
+	int			bound_from;		/* its own list: 0 never, 1 from the start, 2
+								 * from the middle of the actions */
 	uint32		ring;
 	int			clients;		/* at once on a node; others are turned away */
 	uint32		floor_generations;
@@ -384,6 +387,9 @@ extern void sim_client_reader(SimNode *node);
 /* Forgets the member if it is no node that there is. */
 extern void sim_client_forget_stray(SimNode *node, const CcMemberShared *m);
 extern uint16 sim_client_key(int no, char *key);
+
+/* The namespace of all data, with its bound, on the node that is entered. */
+extern uint16 sim_client_namespace(void);
 
 /* ---- schedule.c, run.c ---- */
 extern void sim_schedule_draw(uint64 seed);
