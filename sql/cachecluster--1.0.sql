@@ -276,6 +276,86 @@ COMMENT ON FUNCTION cache_key(text[]) IS
 'joins parts with a colon to a key; different parts never give one key, and with '':%'' behind it the result is a LIKE pattern for the keys below it';
 
 --
+-- Namespaces
+--
+
+CREATE FUNCTION cache_namespace(
+    name text,
+    ttl interval DEFAULT NULL,
+    require_ttl boolean DEFAULT NULL,
+    persist boolean DEFAULT NULL,
+    replicate boolean DEFAULT NULL,
+    writes text DEFAULT NULL,
+    on_split text DEFAULT NULL,
+    max_memory "any" DEFAULT NULL,
+    sliding boolean DEFAULT NULL,
+    max_age interval DEFAULT NULL,
+    grace interval DEFAULT NULL
+) RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_namespace'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_namespace(text, interval, boolean, boolean, boolean, text, text, "any", boolean, interval, interval) IS
+'declares a namespace of this database, on all nodes and at once: creates it, or sets what is given';
+
+CREATE FUNCTION cache_drop_namespace(name text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_drop_namespace'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_drop_namespace(text) IS
+'removes a namespace and all its entries, on all nodes and at once';
+
+CREATE FUNCTION cache_grant(namespace text, role text, privileges text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_grant'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_grant(text, text, text) IS
+'gives a role (public: everybody) privileges on a namespace: read, write, or all';
+
+CREATE FUNCTION cache_revoke(namespace text, role text, privileges text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_revoke'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_revoke(text, text, text) IS
+'takes privileges on a namespace from a role';
+
+CREATE FUNCTION cachecluster_namespaces(
+    OUT name text,
+    OUT database text,
+    OUT owner text,
+    OUT ttl interval,
+    OUT require_ttl boolean,
+    OUT persist boolean,
+    OUT replicate boolean,
+    OUT writes text,
+    OUT on_split text,
+    OUT max_memory bigint,
+    OUT sliding boolean,
+    OUT max_age interval,
+    OUT grace interval,
+    OUT merge_function text,
+    OUT privileges text[],
+    OUT entries bigint,
+    OUT bytes bigint
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cachecluster_namespaces'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 20;
+
+COMMENT ON FUNCTION cachecluster_namespaces() IS
+'the namespaces of all databases, as they were declared';
+
+CREATE VIEW cache_namespaces AS
+    SELECT * FROM @extschema@.cachecluster_namespaces();
+
+COMMENT ON VIEW cache_namespaces IS
+'the namespaces of all databases, as they were declared';
+
+GRANT SELECT ON cache_namespaces TO PUBLIC;
+
+--
 -- The group
 --
 

@@ -22,6 +22,7 @@
 #include "cache/xact.h"
 #include "cluster/membership.h"
 #include "fmgr.h"
+#include "funcs/ddlhooks.h"
 #include "funcs/privileges.h"
 #include "funcs/write.h"
 #include "miscadmin.h"
@@ -69,6 +70,7 @@ _PG_init(void)
 	cc_xact_install();
 	cc_keylock_install();
 	cc_privileges_install();
+	cc_ddlhooks_install();
 	cc_xact_check_hook = cc_write_check;
 
 	/* pg_upgrade must find nobody at work */

@@ -59,6 +59,18 @@
 	CreateWaitEventSet(TopMemoryContext, (n))
 #endif
 
+/* Rights on a database; the users include utils/acl.h, catalog/pg_database.h. */
+#if PG_VERSION_NUM >= 160000
+#define cc_owns_database(db, role) \
+	object_ownercheck(DatabaseRelationId, (db), (role))
+#define cc_database_aclcheck(db, role, mode) \
+	object_aclcheck(DatabaseRelationId, (db), (role), (mode))
+#else
+#define cc_owns_database(db, role)	pg_database_ownercheck((db), (role))
+#define cc_database_aclcheck(db, role, mode) \
+	pg_database_aclcheck((db), (role), (mode))
+#endif
+
 /* Intervals can be infinite since 17. */
 #if PG_VERSION_NUM >= 170000
 #define cc_interval_is_infinite(i)	INTERVAL_NOT_FINITE(i)

@@ -21,6 +21,15 @@
 /* Lists of values that partitions have beside the common ones */
 #define OWN_LISTS		(CC_NLISTS - CC_LIST_OWN)
 
+const char *const cc_namespace_on_split[CC_LAST_ON_SPLIT + 1] = {
+	[CC_SPLIT_LATEST] = "latest",
+	[CC_SPLIT_OLDEST_ISLAND] = "oldest_island",
+	[CC_SPLIT_LARGEST_ISLAND] = "largest_island",
+	[CC_SPLIT_LONGEST_TTL] = "longest_ttl",
+	[CC_SPLIT_MERGE] = "merge",
+	[CC_SPLIT_MANUAL] = "manual"
+};
+
 /* Splits a key that begins with a letter into database and name. */
 static bool
 split_key(const char *key, Size keylen, char *database, char *name)
@@ -221,15 +230,42 @@ cc_namespace_read(uint16 ns, CcDeclaration *d)
 	return strcmp(cc_namespace(ns)->name, CC_DEFAULT_NS) == 0;
 }
 
-CcResult
-cc_namespace_store(uint16 ns, CcDeclaration *d)
+uint64
+cc_namespace_now(void)
 {
-	char		key[CC_SYSTEM_KEY_MAX];
-	CcChange	c = {.op = CC_OP_PUT, .ns = CC_NS_SYSTEM, .type = CC_BYTEA};
+	return Max(pg_atomic_read_u64(&cc.state->hlc),
+			   cc_hlc_from_ms(cc_clock_ms()));
+}
+
+static void
+begin_change(CcSystemChange *s, CcOp op)
+{
+	memset(&s->c, 0, sizeof(s->c));
+	s->c.op = op;
+	s->c.ns = CC_NS_SYSTEM;
+	s->c.type = CC_BYTEA;
+	s->c.key = s->key;
+	s->c.value = s->value;
+}
+
+void
+cc_namespace_declare(CcSystemChange *s, uint16 ns, const CcDeclaration *d,
+					 CcBuf *buf)
+{
+	begin_change(s, CC_OP_PUT);
+	s->c.keylen = cc_namespace_key(ns, s->key);
+	cc_namespace_encode(buf, d);
+	s->c.value = buf->data;
+	s->c.vallen = (uint32) buf->len;
+}
+
+CcResult
+cc_namespace_store(uint16 ns, CcDeclaration *d, uint64 *pos)
+{
+	CcSystemChange s;
 	CcOutcome	o;
 	CcBuf		buf;
-	uint64		now = Max(pg_atomic_read_u64(&cc.state->hlc),
-						  cc_hlc_from_ms(cc_clock_ms()));
+	uint64		now = cc_namespace_now();
 
 	if (d->owner_since == 0)
 		d->owner_since = now;
@@ -239,15 +275,16 @@ cc_namespace_store(uint16 ns, CcDeclaration *d)
 			d->acl[i].since = now;
 	}
 	cc_buf_init(&buf);
-	cc_namespace_encode(&buf, d);
-	c.key = key;
-	c.keylen = cc_namespace_key(ns, key);
-	c.value = buf.data;
-	c.vallen = (uint32) buf.len;
+	cc_namespace_declare(&s, ns, d, &buf);
+	s.c.if_absent = d->version == 0;
+	s.c.if_version = d->version;
 	if (buf.len > CC_MAX_SYSTEM_VALUE)
 		o.result = CC_TOO_LARGE;
-	else if (cc_cache_change(&c, &o) == CC_DONE)
+	else if (cc_cache_change(&s.c, &o) == CC_DONE)
+	{
 		d->version = o.hlc;
+		*pos = o.pos;
+	}
 	cc_buf_free(&buf);
 	return o.result;
 }
@@ -276,6 +313,21 @@ cc_namespace_take_news(CcNamespaceNews *to)
 	*to = news;
 	have_news = false;
 	return had;
+}
+
+bool
+cc_namespace_was_dropped(uint16 ns)
+{
+	char		key[CC_SYSTEM_KEY_MAX];
+	CcEntry		e;
+	CcBuf		buf;
+	bool		dropped;
+
+	cc_buf_init(&buf);
+	dropped = cc_cache_peek(CC_NS_SYSTEM, key, cc_namespace_key(ns, key), &e,
+							&buf) && e.type == CC_STUB;
+	cc_buf_free(&buf);
+	return dropped;
 }
 
 /* PROTOCOL.md, horizon: raised under the lock that stores its entry. */
@@ -348,6 +400,8 @@ apply_declaration(uint16 ns, const CcEntry *e)
 	else
 	{
 		memset(&d, 0, sizeof(d));
+		/* what a local namespace leaves behind still leaves the node never */
+		flags = pg_atomic_read_u32(&n->flags) & CC_NS_LOCAL;
 		if (strcmp(n->name, CC_DEFAULT_NS) == 0)
 			flags = CC_NS_BUILTIN;
 	}
@@ -371,6 +425,8 @@ cc_namespace_applied(const CcEntry *e)
 	char		name[CC_NAME_LEN];
 	uint16		ns;
 
+	if (e->keylen > 0 && e->key[0] == 'o')
+		pg_atomic_fetch_add_u64(&cc.state->bindings, 1);
 	if (e->keylen == 0 || (e->key[0] != 'h' && e->key[0] != 'n') ||
 		!split_key(e->key, e->keylen, database, name))
 		return;
@@ -397,22 +453,26 @@ cc_namespace_travels(CcPartitionShared *p, CcHeaderShared *h)
 	if (key[0] != 'h' || !split_key(key, h->keylen, database, name))
 		return true;
 	ns = cc_state_find_namespace(database, name);
-	return ns == CC_NO_NS || !cc_namespace_has(ns, CC_NS_LOCAL);
+
+	/* one that was dropped was so on all nodes */
+	return ns == CC_NO_NS || !cc_namespace_has(ns, CC_NS_LOCAL) ||
+		!cc_namespace_has(ns, CC_NS_DECLARED);
 }
 
-uint16
-cc_namespace_role_key(const char *role, char *key)
+/* The key of what this system says of a role or database. */
+static uint16
+build_own_key(char letter, const char *name, char *key)
 {
 	CcBuf		b = {.data = key, .len = 0, .cap = CC_SYSTEM_KEY_MAX};
 
-	cc_buf_put_u8(&b, 'o');
+	cc_buf_put_u8(&b, (uint8) letter);
 	cc_buf_put_u64(&b, cc.state->system);
-	cc_buf_put(&b, role, strlen(role));
+	cc_buf_put(&b, name, Min(strlen(name), CC_NAME_LEN - 1));
 	return (uint16) b.len;
 }
 
 bool
-cc_namespace_read_role(const char *role, uint32 *oid, uint64 *since)
+cc_namespace_read_binding(const char *role, CcBinding *b)
 {
 	char		key[CC_SYSTEM_KEY_MAX];
 	CcEntry		e;
@@ -421,15 +481,105 @@ cc_namespace_read_role(const char *role, uint32 *oid, uint64 *since)
 	bool		found;
 
 	cc_buf_init(&buf);
-	found = cc_cache_peek(CC_NS_SYSTEM, key, cc_namespace_role_key(role, key),
+	found = cc_cache_peek(CC_NS_SYSTEM, key, build_own_key('o', role, key),
 						  &e, &buf) && e.type != CC_STUB;
 	if (found)
 	{
 		cc_reader_init(&r, e.value, e.vallen);
-		*oid = cc_read_u32(&r);
-		*since = cc_read_u64(&r);
+		b->oid = cc_read_u32(&r);
+		b->since = cc_read_u64(&r);
+		b->version = e.hlc;
+		if (b->oid == 0)
+			b->since = Max(b->since, e.hlc);
 		found = !r.bad;
 	}
 	cc_buf_free(&buf);
 	return found;
+}
+
+void
+cc_namespace_bind(CcSystemChange *s, const char *role, uint32 oid,
+				  uint64 since, uint64 version)
+{
+	CcBuf		b = {.data = s->value, .len = 0, .cap = sizeof(s->value)};
+
+	begin_change(s, CC_OP_PUT);
+	s->c.keylen = build_own_key('o', role, s->key);
+	cc_buf_put_u32(&b, oid);
+	cc_buf_put_u64(&b, since);
+	s->c.vallen = (uint32) b.len;
+	s->c.if_absent = version == 0;
+	s->c.if_version = version == PG_UINT64_MAX ? 0 : version;
+}
+
+void
+cc_namespace_clear(CcSystemChange *s, uint16 ns)
+{
+	begin_change(s, CC_OP_PUT);
+	s->c.keylen = cc_cache_horizon_key(ns, s->key);
+}
+
+void
+cc_namespace_drop(CcSystemChange *s, uint16 ns)
+{
+	begin_change(s, CC_OP_DELETE);
+	s->c.keylen = cc_namespace_key(ns, s->key);
+}
+
+void
+cc_namespace_use(CcSystemChange *s, const char *database, bool use)
+{
+	begin_change(s, use ? CC_OP_PUT : CC_OP_DELETE);
+	s->c.keylen = build_own_key('d', database, s->key);
+}
+
+bool
+cc_namespace_used(const char *database, bool *was)
+{
+	char		key[CC_SYSTEM_KEY_MAX];
+	CcEntry		e;
+	CcBuf		buf;
+	bool		found;
+
+	cc_buf_init(&buf);
+	found = cc_cache_peek(CC_NS_SYSTEM, key,
+						  build_own_key('d', database, key), &e, &buf);
+	*was = found && e.type == CC_STUB;
+	cc_buf_free(&buf);
+	return found && !*was;
+}
+
+typedef struct Search
+{
+	char		key[CC_SYSTEM_KEY_MAX];
+	uint16		keylen;
+	bool		found;
+} Search;
+
+/* Another system's entry for the same database. */
+static void
+look_elsewhere(const CcEntry *e, void *arg)
+{
+	Search	   *s = arg;
+	Size		head = 1 + sizeof(uint64);
+
+	if (e->keylen == s->keylen && e->key[0] == 'd' &&
+		memcmp(e->key + head, s->key + head, e->keylen - head) == 0 &&
+		memcmp(e->key, s->key, head) != 0)
+		s->found = true;
+}
+
+bool
+cc_namespace_used_elsewhere(const char *database)
+{
+	Search		s = {.found = false};
+	CcScan		scan = {0};
+
+	if (!cc_state_serves())
+		return true;
+	s.keylen = build_own_key('d', database, s.key);
+	cc_cache_scan(CC_NS_SYSTEM, &scan, look_elsewhere, &s);
+	cc_buf_free(&scan.entries);
+	cc_buf_free(&scan.data);
+	return s.found;
 }

@@ -27,8 +27,17 @@
  *	key		'o' u64 system, role
  *	value	u32 oid, u64 since
  *
- * and a right counts there only when it was given at or after that.  See
- * funcs/privileges.h for who writes it.
+ * and a right counts there only when it was given at or after that.  OID 0
+ * says that the role was dropped, and counts since the entry's own version.
+ * See funcs/privileges.h for who writes it.
+ *
+ * A database's namespaces belong to its name, for all nodes.  Which systems
+ * have a database of that name that uses the cache is said by entries
+ *
+ *	key		'd' u64 system, database
+ *	value	none
+ *
+ * so that a database that one system drops keeps its namespaces for the others.
  *
  * Locking: as cache.h; no lock may be held by the caller but for
  * cc_namespace_applied.
@@ -63,6 +72,9 @@ typedef enum CcOnSplit
 } CcOnSplit;
 
 #define CC_LAST_ON_SPLIT	CC_SPLIT_MANUAL
+
+/* Their words */
+extern const char *const cc_namespace_on_split[CC_LAST_ON_SPLIT + 1];
 
 typedef struct CcAclItem
 {
@@ -104,15 +116,23 @@ extern void cc_namespace_defaults(uint16 ns, CcDeclaration *d);
 extern bool cc_namespace_read(uint16 ns, CcDeclaration *d);
 
 /*
- * Stores a declaration; version and, where they are 0, every `since` are set
- * to the HLC of now.  CC_TOO_LARGE when it has too many grants.
+ * Stores a declaration in place of the one that has d->version; CC_UNCHANGED
+ * when another one has come since that was read.  Every `since` that is 0 is
+ * set to the HLC of now, the version to the new one, and *pos to the position
+ * of the change.  CC_TOO_LARGE when it has too many grants.
  */
-extern CcResult cc_namespace_store(uint16 ns, CcDeclaration *d);
+extern CcResult cc_namespace_store(uint16 ns, CcDeclaration *d, uint64 *pos);
+
+/* An HLC that is at or above all that this node has given or seen. */
+extern uint64 cc_namespace_now(void);
 
 /*
  * The key of a declaration; returns its length, at most CC_SYSTEM_KEY_MAX.
  */
 extern uint16 cc_namespace_key(uint16 ns, char *key);
+
+/* Whether the namespace was declared once, and dropped since. */
+extern bool cc_namespace_was_dropped(uint16 ns);
 
 /*
  * Encodes into b, in place of what is there.  Decodes; false when malformed.
@@ -149,8 +169,54 @@ extern bool cc_namespace_take_news(CcNamespaceNews *news);
  */
 extern bool cc_namespace_travels(CcPartitionShared *p, CcHeaderShared *h);
 
-/* The key of a role's binding, and its value.  false: there is none. */
-extern uint16 cc_namespace_role_key(const char *role, char *key);
-extern bool cc_namespace_read_role(const char *role, uint32 *oid, uint64 *since);
+/*
+ * A change of a system entry that is made now (cc_cache_change) or at commit
+ * (cc_xact_add).  It holds its key and value, but for that of a declaration,
+ * and points to them: not to be copied.
+ */
+typedef struct CcSystemChange
+{
+	CcChange	c;
+	char		key[CC_SYSTEM_KEY_MAX];
+	char		value[16];
+} CcSystemChange;
+
+/* A role's binding; `since` as it counts. */
+typedef struct CcBinding
+{
+	uint32		oid;
+	uint64		since;
+	uint64		version;		/* HLC of the entry */
+} CcBinding;
+
+/* The binding of a role's name on this system; false: there is none. */
+extern bool cc_namespace_read_binding(const char *role, CcBinding *b);
+
+/*
+ * What makes it so: a binding in place of the one of that version (0: where
+ * there is none), or whatever is there (UINT64_MAX).
+ */
+extern void cc_namespace_bind(CcSystemChange *s, const char *role, uint32 oid,
+							  uint64 since, uint64 version);
+
+/*
+ * What stores a declaration, whatever is there (buf holds it); what deletes
+ * it; and what raises the namespace's horizon.
+ */
+extern void cc_namespace_declare(CcSystemChange *s, uint16 ns,
+								 const CcDeclaration *d, CcBuf *buf);
+extern void cc_namespace_drop(CcSystemChange *s, uint16 ns);
+extern void cc_namespace_clear(CcSystemChange *s, uint16 ns);
+
+/* What says that this system uses the caches of a database, or no longer. */
+extern void cc_namespace_use(CcSystemChange *s, const char *database, bool use);
+
+/*
+ * Whether this system is said to use the caches of a database; *was: that was
+ * said once and taken back.  And whether any other system is; true also when
+ * that cannot be told yet.  The latter walks the store.
+ */
+extern bool cc_namespace_used(const char *database, bool *was);
+extern bool cc_namespace_used_elsewhere(const char *database);
 
 #endif							/* CC_NAMESPACE_H */

@@ -203,6 +203,10 @@ typedef struct CcStateShared
 
 	CcReplayShared replay;		/* of a standby; see its file */
 
+	pg_atomic_uint64 bindings;	/* counts the changes of roles' bindings
+								 * (namespace.h), for those who remember what
+								 * followed from them */
+
 	pg_atomic_uint32 nown_lists;	/* own_list that were given */
 	uint32		origin_cap;
 	pg_atomic_uint32 norigins;

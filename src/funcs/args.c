@@ -11,6 +11,7 @@
  */
 #include "funcs/args.h"
 
+#include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "common/int.h"
 #include "datatype/timestamp.h"
@@ -55,6 +56,30 @@ cc_args_raise_not_ready(void)
 			 errhint("Wait for it with cache_wait_ready.")));
 }
 
+/*
+ * Says that this system uses the caches of this database, so that another one
+ * that drops a database of the same name leaves them alone.  Until it has been
+ * said: a standby does not contradict what its primary took back, as its
+ * catalogs may be behind.
+ */
+static void
+note_use(const char *database)
+{
+	static bool noted = false;
+	CcSystemChange s;
+	CcOutcome	o;
+	bool		was;
+
+	if (noted || !cc_state_takes_writes())
+		return;
+	if (!cc_namespace_used(database, &was) && !(was && RecoveryInProgress()))
+	{
+		cc_namespace_use(&s, database, true);
+		(void) cc_cache_change(&s.c, &o);
+	}
+	noted = true;
+}
+
 /* Names that this backend has asked for lately, most recent first */
 #define RECENT			8
 
@@ -72,6 +97,7 @@ namespace_index(const char *name, Size len)
 		uint16		ns;
 	}			recent[RECENT];
 	char		whole[CC_NAME_LEN];
+	char	   *database;
 	uint16		ns;
 	int			i;
 
@@ -84,9 +110,11 @@ namespace_index(const char *name, Size len)
 		return CC_NO_NS;
 	memcpy(whole, name, len);
 	whole[len] = '\0';
+	database = get_database_name(MyDatabaseId);
+	note_use(database);
 	if (strcmp(whole, CC_DEFAULT_NS) == 0)
 	{
-		ns = cc_state_namespace(get_database_name(MyDatabaseId), whole);
+		ns = cc_state_namespace(database, whole);
 		if (ns == CC_NO_NS)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -95,7 +123,8 @@ namespace_index(const char *name, Size len)
 							 "databases together.", CC_MAX_NAMESPACES - 1)));
 	}
 	else
-		ns = cc_state_find_namespace(get_database_name(MyDatabaseId), whole);
+		ns = cc_state_find_namespace(database, whole);
+	pfree(database);
 	if (ns == CC_NO_NS)
 		return CC_NO_NS;
 	i = Min(i, RECENT - 1);
@@ -129,6 +158,10 @@ cc_args_namespace(FunctionCallInfo fcinfo, int arg, uint8 need)
 	name = PG_GETARG_TEXT_PP(arg);
 	ns = namespace_index(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
 	if (ns == CC_NO_NS || !cc_namespace_has(ns, CC_NS_DECLARED))
+	{
+		/* its group or its file may know it */
+		if (cc_state_phase() < CC_READY)
+			cc_args_raise_not_ready();
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("cache namespace \"%s\" does not exist",
@@ -137,6 +170,7 @@ cc_args_namespace(FunctionCallInfo fcinfo, int arg, uint8 need)
 						 "which exists in every database.",
 						 quote_literal_cstr(text_to_cstring(name)),
 						 CC_DEFAULT_NS)));
+	}
 	cc_privileges_check(ns, need);
 	return ns;
 }

@@ -9,10 +9,11 @@
  * was found is remembered by backend until the declaration changes or a role.
  *
  * A role is what its name meant when the right was given; see
- * cache/namespace.h.  The binding of a name is written here: when a right is
- * given, when it is first asked for on a system, when a role is dropped, and
- * when a name is found to mean another role than it did.  On a standby only
- * the first is written, as its catalogs may be behind.
+ * cache/namespace.h.  The binding of a name is written here when it is first
+ * asked for on a system, also because a right is given, and when the name is
+ * found to mean another role than it did; funcs/ddlhooks.c writes it when a
+ * role is dropped or made.  On a standby only the first is written, as its
+ * catalogs may be behind.
  *
  * Locking: none held by the caller; may raise errors.
  *
@@ -43,7 +44,13 @@ extern void cc_privileges_check_owner(uint16 ns);
  */
 extern void cc_privileges_bind(const char *role);
 
-/* Syscache callbacks, object access hook; from _PG_init. */
+/*
+ * Whether a right that was given to a role of this name at that time counts on
+ * this system; *oid is the role then.
+ */
+extern bool cc_privileges_counts(const char *role, uint64 since, Oid *oid);
+
+/* Syscache callbacks; from _PG_init. */
 extern void cc_privileges_install(void);
 
 #endif							/* CC_PRIVILEGES_H */

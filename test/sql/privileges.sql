@@ -50,3 +50,228 @@ REVOKE EXECUTE ON FUNCTION cachecluster_hello(bytea), cachecluster_apply(bytea) 
 DROP ROLE cache_user;
 DROP ROLE cache_monitor;
 DROP ROLE cache_peer;
+
+--
+-- Privileges on namespaces
+--
+CREATE ROLE cache_owner;
+CREATE ROLE cache_reader;
+CREATE ROLE cache_writer;
+CREATE ROLE cache_member IN ROLE cache_reader;
+CREATE ROLE cache_stranger;
+CREATE ROLE cache_stats IN ROLE pg_read_all_stats;
+-- what a role is told: "ok", or SQLSTATE, message and hint
+CREATE FUNCTION says(role name, statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE hint text;
+BEGIN
+    EXECUTE format('SET LOCAL ROLE %I', role);
+    EXECUTE statement;
+    RESET ROLE;
+    RETURN 'ok';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    RETURN concat_ws(' | ', SQLSTATE, SQLERRM, nullif(hint, ''));
+END $$;
+-- who may do what
+CREATE VIEW rights AS
+    SELECT r AS role,
+           says(r, $$SELECT cache_get('k', 'mine')$$) = 'ok' AS read,
+           says(r, $$SELECT cache_put('w', 'v', namespace => 'mine', immediate => true)$$) = 'ok' AS write,
+           says(r, $$SELECT cache_namespace('mine')$$) = 'ok' AS owns
+    FROM unnest(ARRAY['cache_owner', 'cache_reader', 'cache_writer', 'cache_member', 'cache_stranger']) r;
+\pset format unaligned
+
+-- to create one takes CREATE or TEMPORARY on the database, which PUBLIC has
+SELECT current_database() AS db \gset
+SELECT says('cache_owner', $$SELECT cache_namespace('mine', ttl => '1 h')$$);
+SELECT owner, privileges FROM cache_namespaces WHERE name = 'mine';
+REVOKE TEMPORARY ON DATABASE :"db" FROM PUBLIC;
+SELECT says('cache_stranger', $$SELECT cache_namespace('other')$$);
+SELECT says('cache_owner', $$SELECT cache_namespace('mine', ttl => '2 h')$$);
+GRANT CREATE ON DATABASE :"db" TO cache_stranger;
+SELECT says('cache_stranger', $$SELECT cache_namespace('other')$$);
+REVOKE CREATE ON DATABASE :"db" FROM cache_stranger;
+GRANT TEMPORARY ON DATABASE :"db" TO PUBLIC;
+
+-- the owner may do everything, nobody else anything; a superuser always
+SELECT * FROM rights;
+SELECT cache_put('k', 'v', namespace => 'mine');
+SELECT says('cache_stranger', $$SELECT cache_get('k', 'mine')$$);
+SELECT says('cache_stranger', $$SELECT cache_put('k', 'v', namespace => 'mine')$$);
+SELECT says('cache_stranger', $$SELECT cache_namespace('mine', ttl => '9 h')$$);
+SELECT says('cache_stranger', $$SELECT cache_drop_namespace('mine')$$);
+SELECT says('cache_stranger', $$SELECT cache_grant('mine', 'cache_stranger', 'all')$$);
+SELECT says('cache_stranger', $$SELECT cache_revoke('mine', 'cache_owner', 'all')$$);
+
+-- the privilege to read, and to write, and what is neither
+SELECT call, says('cache_stranger', format(call, 'mine')) FROM unnest(ARRAY[
+    $$SELECT cache_get_jsonb('k', %L)$$, $$SELECT cache_get_bytea('k', %L)$$,
+    $$SELECT cache_entry('k', %L)$$, $$SELECT cache_has('k', %L)$$, $$SELECT cache_ttl('k', %L)$$,
+    $$SELECT cache_count(%L)$$, $$SELECT cache_keys('%%', %L)$$, $$SELECT cache_entries('%%', %L)$$,
+    $$SELECT cache_put('k', '1'::jsonb, namespace => %L)$$,
+    $$SELECT cache_put('k', '1'::bytea, namespace => %L)$$,
+    $$SELECT cache_delete('k', %L)$$, $$SELECT cache_touch('k', '1 h', %L)$$,
+    $$SELECT cache_persist('k', %L)$$, $$SELECT cache_incr('n', namespace => %L)$$]) call;
+
+-- grants: to a role, its members, several at once, again
+SELECT says('cache_owner', $$SELECT cache_grant('mine', 'cache_reader', 'read')$$);
+SELECT says('cache_owner', $$SELECT cache_grant('mine', 'cache_writer', 'WRITE')$$);
+SELECT * FROM rights;
+SELECT says('cache_writer', $$SELECT cache_get('k', 'mine')$$);
+SELECT says('cache_writer', $$SELECT cache_incr('n', namespace => 'mine')$$);
+SELECT says('cache_reader', $$SELECT cache_incr('n', namespace => 'mine')$$);
+SELECT cache_grant('mine', 'cache_writer', ' read , write'), cache_grant('mine', 'cache_writer', 'all');
+SELECT owner, privileges FROM cache_namespaces WHERE name = 'mine';
+SELECT cache_grant('mine', 'public', 'read');
+SELECT * FROM rights;
+SELECT owner, privileges FROM cache_namespaces WHERE name = 'mine';
+
+-- revokes: what was not granted is no error, the owner keeps his
+SELECT cache_revoke('mine', 'public', 'all'), cache_revoke('mine', 'cache_writer', 'read'),
+       cache_revoke('mine', 'cache_stranger', 'read'), cache_revoke('mine', 'cache_owner', 'all');
+SELECT owner, privileges FROM cache_namespaces WHERE name = 'mine';
+SELECT * FROM rights;
+
+-- a change of membership counts at once
+GRANT cache_writer TO cache_stranger;
+SELECT * FROM rights WHERE role = 'cache_stranger';
+REVOKE cache_writer FROM cache_stranger;
+GRANT cache_owner TO cache_stranger;
+SELECT * FROM rights WHERE role = 'cache_stranger';
+REVOKE cache_owner FROM cache_stranger;
+SELECT * FROM rights WHERE role = 'cache_stranger';
+ALTER ROLE cache_stranger SUPERUSER;
+SELECT * FROM rights WHERE role = 'cache_stranger';
+ALTER ROLE cache_stranger NOSUPERUSER;
+SELECT * FROM rights WHERE role = 'cache_stranger';
+
+-- wrong ones
+SELECT says('cache_owner', $$SELECT cache_grant('mine', $$ || a || ')') FROM unnest(ARRAY[
+    $$'cache_nobody', 'read'$$, $$'', 'read'$$, $$'cache_reader', ''$$, $$'cache_reader', 'read,'$$,
+    $$'cache_reader', 'select'$$, $$'cache_reader', 'read write'$$,
+    $$NULL, 'read'$$, $$'cache_reader', NULL$$]) a;
+SELECT says('cache_owner', $$SELECT cache_revoke('mine', 'cache_nobody', 'read')$$);
+SELECT says('cache_owner', $$SELECT cache_grant(NULL, 'cache_reader', 'read')$$);
+SELECT says('cache_owner', $$SELECT cache_grant('mine', repeat('x', 70), 'read')$$);
+-- at most so many
+DO $$
+BEGIN
+    FOR i IN 1..70 LOOP
+        EXECUTE format('CREATE ROLE cache_many%s', i);
+    END LOOP;
+END $$;
+SELECT says('cache_owner', format($$SELECT cache_grant('mine', 'cache_many%s', 'read')$$, i))
+FROM unnest(ARRAY[1]) i;
+SELECT count(*) FROM generate_series(2, 62) i
+WHERE says('cache_owner', format($$SELECT cache_grant('mine', 'cache_many%s', 'read')$$, i)) = 'ok';
+SELECT says('cache_owner', $$SELECT cache_grant('mine', 'cache_many63', 'read')$$);
+SELECT says('cache_many62', $$SELECT cache_get('k', 'mine')$$), says('cache_many63', $$SELECT cache_get('k', 'mine')$$);
+DO $$
+BEGIN
+    FOR i IN 1..70 LOOP
+        PERFORM cache_revoke('mine', 'cache_many' || i, 'all');
+        EXECUTE format('DROP ROLE cache_many%s', i);
+    END LOOP;
+END $$;
+
+-- the effective user counts: a SECURITY DEFINER function may more than its caller
+CREATE FUNCTION read_mine(key text) RETURNS text LANGUAGE sql SECURITY DEFINER
+AS $$SELECT cache_get(key, 'mine')$$;
+ALTER FUNCTION read_mine(text) OWNER TO cache_reader;
+CREATE FUNCTION write_mine(key text) RETURNS boolean LANGUAGE sql SECURITY DEFINER
+AS $$SELECT cache_put(key, 'by function', namespace => 'mine')$$;
+ALTER FUNCTION write_mine(text) OWNER TO cache_writer;
+SET ROLE cache_stranger;
+SELECT read_mine('k');
+SELECT cache_get('k', 'mine');
+SELECT write_mine('k');
+SELECT read_mine('k');
+-- and what it put was checked when it was put, not at the commit
+BEGIN;
+SELECT write_mine('k2');
+COMMIT;
+SELECT read_mine('k2');
+RESET ROLE;
+DROP FUNCTION read_mine, write_mine;
+
+-- the view is for everybody, what a namespace holds for those who may read it
+-- and for pg_read_all_stats
+SELECT r, says(r, $$SELECT 1 / (entries IS NOT NULL AND bytes IS NOT NULL)::int
+    FROM cache_namespaces WHERE name = 'mine'$$) = 'ok' AS sees
+FROM unnest(ARRAY['cache_owner', 'cache_reader', 'cache_member', 'cache_stats', 'cache_writer', 'cache_stranger']) r;
+SET ROLE cache_stranger;
+SELECT name, owner, ttl, privileges, entries, bytes FROM cache_namespaces WHERE name = 'mine';
+RESET ROLE;
+
+-- "default" is everybody's, until its owner says otherwise
+SELECT says('cache_stranger', $$SELECT cache_grant('default', 'cache_stranger', 'all')$$);
+SELECT says('cache_stranger', $$SELECT cache_namespace('default', ttl => '1 h')$$);
+SELECT cache_revoke('default', 'public', 'write');
+SELECT says('cache_stranger', $$SELECT cache_put('k', 'v')$$);
+SELECT says('cache_stranger', $$SELECT cache_get('k')$$);
+SELECT cache_grant('default', 'cache_writer', 'all'), cache_revoke('default', 'public', 'read');
+SELECT says('cache_stranger', $$SELECT cache_get('k')$$), says('cache_writer', $$SELECT cache_put('k', 'v')$$);
+-- it goes with the database's owner
+SELECT rolname AS me FROM pg_roles WHERE rolname = current_user \gset
+ALTER DATABASE :"db" OWNER TO cache_owner;
+SELECT owner FROM cache_namespaces WHERE name = 'default' AND database = :'db';
+SELECT says('cache_owner', $$SELECT cache_grant('default', 'public', 'all')$$);
+ALTER DATABASE :"db" OWNER TO :"me";
+SELECT says('cache_owner', $$SELECT cache_grant('default', 'public', 'all')$$);
+SELECT says('cache_stranger', $$SELECT cache_put('k', 'v')$$);
+SELECT cache_revoke('default', 'cache_writer', 'all');
+
+-- a dropped and re-created role gains nothing
+DROP ROLE cache_writer;
+CREATE ROLE cache_writer;
+SELECT * FROM rights WHERE role = 'cache_writer';
+SELECT owner, privileges FROM cache_namespaces WHERE name = 'mine';
+-- but what it is given: only that
+SELECT cache_grant('mine', 'cache_writer', 'read');
+SELECT * FROM rights WHERE role = 'cache_writer';
+SELECT owner, privileges FROM cache_namespaces WHERE name = 'mine';
+-- a drop that is rolled back takes nothing
+BEGIN;
+DROP ROLE cache_reader;
+ROLLBACK;
+SELECT * FROM rights WHERE role = 'cache_reader';
+BEGIN;
+SAVEPOINT s;
+DROP ROLE cache_reader;
+ROLLBACK TO SAVEPOINT s;
+COMMIT;
+SELECT * FROM rights WHERE role = 'cache_reader';
+-- one that nobody has asked for is no other
+CREATE ROLE cache_asleep;
+SELECT cache_grant('mine', 'cache_asleep', 'all');
+DROP ROLE cache_asleep;
+CREATE ROLE cache_asleep;
+SELECT says('cache_asleep', $$SELECT cache_get('k', 'mine')$$);
+DROP ROLE cache_asleep;
+SELECT cache_revoke('mine', 'cache_asleep', 'all');
+-- in one transaction
+BEGIN;
+DROP ROLE cache_reader;
+CREATE ROLE cache_reader;
+COMMIT;
+SELECT * FROM rights WHERE role = 'cache_reader';
+-- renamed, and another one under the old name
+SELECT cache_grant('mine', 'cache_reader', 'all');
+ALTER ROLE cache_reader RENAME TO cache_renamed;
+SELECT says('cache_renamed', $$SELECT cache_get('k', 'mine')$$);
+CREATE ROLE cache_reader;
+SELECT * FROM rights WHERE role = 'cache_reader';
+DROP ROLE cache_renamed;
+-- an owner too
+DROP ROLE cache_owner;
+SELECT owner, privileges FROM cache_namespaces WHERE name = 'mine';
+CREATE ROLE cache_owner;
+SELECT * FROM rights;
+SELECT cache_drop_namespace('mine'), cache_drop_namespace('other');
+SELECT says('cache_owner', $$SELECT cache_namespace('mine')$$);
+SELECT * FROM rights;
+SELECT cache_drop_namespace('mine');
+
+DROP VIEW rights;
+DROP FUNCTION says;
+DROP ROLE cache_owner, cache_reader, cache_writer, cache_member, cache_stranger, cache_stats;
