@@ -401,7 +401,8 @@ decide_incr(Work *w)
 	if ((!w->live || cc_header_type(w->cur) != CC_COUNTER) && !begin_counter(w))
 		return LEAVE;
 
-	res = cc_counter_add(w->scratch, &self->node, self->incarnation, w->c->by,
+	res = cc_counter_add(w->scratch, &self->node, self->incarnation,
+						 pg_atomic_read_u64(&cc.state->hlc), w->c->by,
 						 &w->o->counter);
 	if (res != CC_COUNTER_OK)
 	{
@@ -416,7 +417,9 @@ decide_incr(Work *w)
 
 /*
  * PROTOCOL.md, counters join.  Sets *joined when the two make a third, which
- * then is a write of ours.  The result is put behind the current value.
+ * gets a dot of ours.  Nobody has written anything by that: like a touch it
+ * keeps the version of the newer one, so that it never beats a delete or a put
+ * that did.  The result is put behind the current value.
  */
 static Verdict
 join_counters(Work *w, bool *joined)
@@ -440,8 +443,15 @@ join_counters(Work *w, bool *joined)
 	if (cc_store_chunks((Size) w->e.keylen + out.len) > w->p->nchunks / 2)
 		return LEAVE;
 	*joined = true;
-	return store_new(w, CC_COUNTER, 0, out.data, (uint32) out.len,
+	(void) store_new(w, CC_COUNTER, 0, out.data, (uint32) out.len,
 					 newer ? e->expires : w->cur->expires);
+	if (cc_rule(join_version))
+	{
+		w->new_version = false;
+		w->e.hlc = newer ? e->hlc : w->cur->hlc;
+		w->e.writer = newer ? e->writer : w->cur->writer;
+	}
+	return STORE;
 }
 
 static void

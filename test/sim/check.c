@@ -22,6 +22,8 @@
  *	P2-durable	what was journalled is gone
  *	P3-*		in the end nodes differ, or hold something else than the newest
  *	P4-cleared	an entry below its horizon is served
+ *	P4-undone	a delete or put was replaced by what nobody wrote after it
+ *	C-*			of counters; see counter.c
  *	L-*			what should have come to an end has not
  *
  *-------------------------------------------------------------------------
@@ -200,8 +202,21 @@ sim_check_take(const CcEntry *e)
 					"%s takes %s %s of hlc %s although it had taken hlc %s",
 					node->name, sim_key_text(key), sim_dot_text(origin, e->seq),
 					sim_hlc_text(v.hlc), sim_hlc_text(node->ghost[key].hlc));
+	if (e->type == CC_COUNTER && e->value != NULL)
+		sim_counter_stored(node, key, e, false);
 	sim_version_raise(&node->ghost[key], &v);
 	d->taken |= 1u << node->no;
+}
+
+/* The newest write of a user; a touch is none. */
+static void
+note_last(int key, const CcEntry *e, const SimVersion *v)
+{
+	if (e->hlc != e->at || !sim_user_runs() ||
+		sim_version_cmp(&sim.key_last[key], v) > 0)
+		return;
+	sim.key_last[key] = *v;
+	sim.key_last_type[key] = e->type;
 }
 
 void
@@ -243,6 +258,9 @@ sim_check_write(const CcEntry *e)
 	d->expires = e->expires;
 	d->value = value;
 	d->taken = 1u << node->no;
+	note_last(key, e, &v);
+	if (e->type == CC_COUNTER && e->value != NULL)
+		sim_counter_stored(node, key, e, true);
 	sim_version_raise(&node->ghost[key], &v);
 }
 
@@ -262,6 +280,9 @@ sim_check_evict(const CcEntry *e)
 			  e->type == CC_STUB ? " (stub)" : "");
 	if (e->type != CC_STUB)
 		d->evicted = true;
+	if (e->type == CC_COUNTER)
+		sim_counter_lost(d->key, "evicted");
+	sim_counter_forgotten(e);
 }
 
 /* ---- reads ---- */

@@ -74,6 +74,7 @@ sim_oracle_key(uint64 hash, uint16 ns, const char *key, Size len)
 	sim.key_system[sim.nkeys] = ns == CC_NS_SYSTEM;
 	sim.key_len[sim.nkeys] = Min(len, sizeof(sim.key_name[0]));
 	memcpy(sim.key_name[sim.nkeys], key, sim.key_len[sim.nkeys]);
+	memset(&sim.key_last[sim.nkeys], 0, sizeof(SimVersion));
 	return sim.nkeys++;
 }
 
