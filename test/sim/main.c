@@ -75,9 +75,9 @@ static const Row table[] = {
 	{"floor_version", NULL, 22, 3000},
 	{"retire_removed", NULL, 3, 8000},
 	{"busy_ends", NULL, 142, 1500},
-	{"counters_join", NULL, 5, 20},
-	{"counter_begun", NULL, 5, 100},
-	{"join_version", NULL, 5, 100}
+	{"counters_join", NULL, 5, 23},
+	{"counter_begun", NULL, 5, 145},
+	{"join_version", NULL, 5, 2820}
 };
 
 /*
