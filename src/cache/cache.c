@@ -408,7 +408,8 @@ decide_incr(Work *w)
 	if ((!w->live || cc_header_type(w->cur) != CC_COUNTER) && !begin_counter(w))
 		return LEAVE;
 
-	res = cc_counter_add(w->scratch, &self->node, self->incarnation, w->c->by,
+	res = cc_counter_add(w->scratch, &self->node, self->incarnation,
+						 pg_atomic_read_u64(&cc.state->hlc), w->c->by,
 						 &w->o->counter);
 	if (res != CC_COUNTER_OK)
 	{
@@ -428,7 +429,9 @@ decide_incr(Work *w)
 
 /*
  * PROTOCOL.md, counters join.  Sets *joined when the two make a third, which
- * then is a write of ours.  The result is put behind the current value.
+ * gets a dot of ours.  Nobody has written anything by that: like a touch it
+ * keeps the version of the newer one, so that it never beats a delete or a put
+ * that did.  The result is put behind the current value.
  */
 static Verdict
 join_counters(Work *w, bool *joined)
@@ -449,11 +452,19 @@ join_counters(Work *w, bool *joined)
 	if (newer ? cc_counter_equal(out.data, out.len, e->value, e->vallen) :
 		cc_counter_equal(out.data, out.len, w->scratch->data, cur_len))
 		return LEAVE;
-	if (!cc_store_fits(w->c->ns, (Size) w->e.keylen + out.len))
+	/* past the bound of a namespace it counts all the same, until it goes */
+	if (!cc_store_fits(CC_NS_SYSTEM, (Size) w->e.keylen + out.len))
 		return LEAVE;
 	*joined = true;
-	return store_new(w, CC_COUNTER, 0, out.data, (uint32) out.len,
+	(void) store_new(w, CC_COUNTER, 0, out.data, (uint32) out.len,
 					 newer ? e->expires : w->cur->expires);
+	if (cc_rule(join_version))
+	{
+		w->new_version = false;
+		w->e.hlc = newer ? e->hlc : w->cur->hlc;
+		w->e.writer = newer ? e->writer : w->cur->writer;
+	}
+	return STORE;
 }
 
 static void

@@ -15,11 +15,11 @@ add_overflows(int64 a, int64 b, int64 *sum)
 
 /* Reads the head; returns the number of parts that follow, or -1. */
 static int
-read_head(CcReader *r, int64 *start)
+read_head(CcReader *r, uint64 *base, int64 *start)
 {
 	int			n;
 
-	(void) cc_read_u64(r);
+	*base = cc_read_u64(r);
 	(void) cc_read_bytes(r, CC_ID_LEN);
 	*start = (int64) cc_read_u64(r);
 	n = cc_read_u16(r);
@@ -33,13 +33,14 @@ bool
 cc_counter_value(const char *value, Size len, int64 *number)
 {
 	CcReader	r;
+	uint64		base;
 	int			n;
 
 	cc_reader_init(&r, value, len);
-	n = read_head(&r, number);
+	n = read_head(&r, &base, number);
 	for (int i = 0; i < n; i++)
 	{
-		(void) cc_read_bytes(&r, CC_ID_LEN + 16);
+		(void) cc_read_bytes(&r, CC_ID_LEN + 24);
 		/* sums of different nodes may leave bigint together: wrap, as a sum */
 		*number = (int64) ((uint64) *number + cc_read_u64(&r));
 	}
@@ -56,73 +57,13 @@ cc_counter_begin(CcBuf *out, uint64 base_hlc, const CcNodeId *base_node,
 	cc_buf_put_u16(out, 0);
 }
 
-/* Overwrites numbers in place: those of a part, the count of the head. */
-static void
-patch_u64(CcBuf *b, Size at, uint64 v)
-{
-	Size		len = b->len;
-
-	b->len = at;
-	cc_buf_put_u64(b, v);
-	b->len = len;
-}
-
-CcCounterResult
-cc_counter_add(CcBuf *value, const CcNodeId *node, uint64 incarnation,
-			   int64 by, int64 *number)
-{
-	CcReader	r;
-	int64		start;
-	int64		sum = 0;
-	int			n;
-	Size		at = 0;
-	uint64		step = 0;
-
-	cc_reader_init(&r, value->data, value->len);
-	n = read_head(&r, &start);
-	if (n < 0 || n == CC_MAX_ORIGINS ||
-		!cc_counter_value(value->data, value->len, number))
-		return CC_COUNTER_BAD;
-	for (int i = 0; i < n && at == 0; i++)
-	{
-		const char *id = cc_read_bytes(&r, CC_ID_LEN);
-		uint64		inc = cc_read_u64(&r);
-
-		if (inc == incarnation && memcmp(id, node->b, CC_ID_LEN) == 0)
-			at = (Size) (r.p - value->data);
-		step = cc_read_u64(&r);
-		sum = (int64) cc_read_u64(&r);
-	}
-	if (at == 0)
-		step = 0, sum = 0;
-	if (add_overflows(*number, by, number) || add_overflows(sum, by, &sum))
-		return CC_COUNTER_OVERFLOW;
-	if (at == 0)
-	{
-		Size		len;
-
-		cc_buf_put(value, node->b, CC_ID_LEN);
-		cc_buf_put_u64(value, incarnation);
-		cc_buf_put_u64(value, 1);
-		cc_buf_put_u64(value, (uint64) sum);
-		len = value->len;
-		value->len = CC_COUNTER_HEAD - 2;
-		cc_buf_put_u16(value, (uint16) (n + 1));
-		value->len = len;
-	}
-	else
-	{
-		patch_u64(value, at, step + 1);
-		patch_u64(value, at + 8, (uint64) sum);
-	}
-	return CC_COUNTER_OK;
-}
-
-/* One origin's part, as it stands in the value. */
+/* The part of one origin, as it stands in the value. */
 typedef struct Part
 {
-	const char *at;
+	const char *at;				/* NULL: there is none */
+	uint64		begun;
 	uint64		step;
+	int64		sum;
 } Part;
 
 static Part
@@ -131,22 +72,31 @@ part(const char *value, int i)
 	Part		p = {.at = value + CC_COUNTER_HEAD + (Size) i * CC_COUNTER_PART};
 	CcReader	r;
 
-	cc_reader_init(&r, p.at + CC_ID_LEN + 8, 8);
+	cc_reader_init(&r, p.at + CC_ID_LEN + 8, 24);
+	p.begun = cc_read_u64(&r);
 	p.step = cc_read_u64(&r);
+	p.sum = (int64) cc_read_u64(&r);
 	return p;
 }
 
+/* Of the same origin: a node that begins again does so later. */
+static bool
+later(const Part *a, const Part *b)
+{
+	return a->begun != b->begun ? a->begun > b->begun : a->step > b->step;
+}
+
 static int
-nparts(const char *value, Size len)
+nparts(const char *value, Size len, uint64 *base)
 {
 	CcReader	r;
 	int64		start;
 
 	cc_reader_init(&r, value, len);
-	return read_head(&r, &start);
+	return read_head(&r, base, &start);
 }
 
-/* The part of the same origin; one without address when there is none. */
+/* The part of the origin whose id and incarnation stand at origin. */
 static Part
 find_part(const char *value, int n, const char *origin)
 {
@@ -162,73 +112,130 @@ find_part(const char *value, int n, const char *origin)
 	return none;
 }
 
+static void
+put_part(CcBuf *b, const char *origin, uint64 begun, uint64 step, int64 sum)
+{
+	cc_buf_put(b, origin, CC_ID_LEN + 8);
+	cc_buf_put_u64(b, begun);
+	cc_buf_put_u64(b, step);
+	cc_buf_put_u64(b, (uint64) sum);
+}
+
+static void
+set_count(CcBuf *b, int n)
+{
+	Size		len = b->len;
+
+	b->len = CC_COUNTER_HEAD - 2;
+	cc_buf_put_u16(b, (uint16) n);
+	b->len = len;
+}
+
+CcCounterResult
+cc_counter_add(CcBuf *value, const CcNodeId *node, uint64 incarnation,
+			   uint64 hlc, int64 by, int64 *number)
+{
+	char		bytes[CC_ID_LEN + 8];
+	CcBuf		origin = {.data = bytes, .len = 0, .cap = sizeof(bytes)};
+	uint64		base;
+	int			n = nparts(value->data, value->len, &base);
+	Part		p;
+
+	if (n < 0 || !cc_counter_value(value->data, value->len, number))
+		return CC_COUNTER_BAD;
+	cc_buf_put(&origin, node->b, CC_ID_LEN);
+	cc_buf_put_u64(&origin, incarnation);
+	p = find_part(value->data, n, bytes);
+	if (p.at == NULL && n == CC_MAX_ORIGINS)
+		return CC_COUNTER_BAD;
+	if (add_overflows(*number, by, number) || add_overflows(p.sum, by, &p.sum))
+		return CC_COUNTER_OVERFLOW;
+	if (p.at == NULL)
+	{
+		put_part(value, bytes, Max(hlc, base) + 1, 1, p.sum);
+		set_count(value, n + 1);
+	}
+	else
+	{
+		Size		len = value->len;
+
+		value->len = (Size) (p.at - value->data);
+		put_part(value, bytes, p.begun, p.step + 1, p.sum);
+		value->len = len;
+	}
+	return CC_COUNTER_OK;
+}
+
 /* Order of the bases: HLC, then node. */
 static int
-compare_base(const char *a, const char *b)
+compare_base(const char *a, uint64 abase, const char *b, uint64 bbase)
 {
-	CcReader	ra;
-	CcReader	rb;
-	uint64		ha;
-	uint64		hb;
-
-	cc_reader_init(&ra, a, CC_COUNTER_HEAD);
-	cc_reader_init(&rb, b, CC_COUNTER_HEAD);
-	ha = cc_read_u64(&ra);
-	hb = cc_read_u64(&rb);
-	if (ha != hb)
-		return ha < hb ? -1 : 1;
+	if (abase != bbase)
+		return abase < bbase ? -1 : 1;
 	return memcmp(a + 8, b + 8, CC_ID_LEN);
 }
 
-bool
-cc_counter_join(CcBuf *out, const char *a, Size alen, const char *b, Size blen)
+/*
+ * The parts of a that count above the base, each the later one of a's and b's;
+ * or only those of origins that b has none of.  Returns how many.
+ */
+static int
+join_parts(CcBuf *out, const char *a, int na, const char *b, int nb,
+		   uint64 base, bool only_new)
 {
-	int			na = nparts(a, alen);
-	int			nb = nparts(b, blen);
-	int			n = na;
-	int			cmp;
-	Size		len;
+	int			n = 0;
 
-	if (na < 0 || nb < 0)
-		return false;
-	cmp = compare_base(a, b);
-	if (cmp != 0)
-	{
-		cc_buf_put(out, cmp > 0 ? a : b, cmp > 0 ? alen : blen);
-		return true;
-	}
-	cc_buf_put(out, a, CC_COUNTER_HEAD);
 	for (int i = 0; i < na; i++)
 	{
 		Part		p = part(a, i);
 		Part		q = find_part(b, nb, p.at);
 
-		if (q.at != NULL && q.step > p.step)
-			p = q;
-		cc_buf_put(out, p.at, CC_COUNTER_PART);
-	}
-	for (int i = 0; i < nb && n < CC_MAX_ORIGINS; i++)
-	{
-		Part		q = part(b, i);
-
-		if (find_part(a, na, q.at).at != NULL)
+		if (only_new && q.at != NULL)
 			continue;
-		cc_buf_put(out, q.at, CC_COUNTER_PART);
+		if (q.at != NULL && later(&q, &p))
+			p = q;
+		if (p.begun <= base)
+			continue;
+		cc_buf_put(out, p.at, CC_COUNTER_PART);
 		n++;
 	}
-	len = out->len;
-	out->len = CC_COUNTER_HEAD - 2;
-	cc_buf_put_u16(out, (uint16) n);
-	out->len = len;
+	return n;
+}
+
+bool
+cc_counter_join(CcBuf *out, const char *a, Size alen, const char *b, Size blen)
+{
+	uint64		abase;
+	uint64		bbase;
+	int			na = nparts(a, alen, &abase);
+	int			nb = nparts(b, blen, &bbase);
+	int			n;
+	int			cmp;
+
+	if (na < 0 || nb < 0)
+		return false;
+	cmp = compare_base(a, abase, b, bbase);
+	if (cmp != 0 && !cc_rule(counter_begun))
+	{
+		cc_buf_put(out, cmp > 0 ? a : b, cmp > 0 ? alen : blen);
+		return true;
+	}
+	cc_buf_put(out, cmp >= 0 ? a : b, CC_COUNTER_HEAD);
+	n = join_parts(out, a, na, b, nb, Max(abase, bbase), false);
+	n += join_parts(out, b, nb, a, na, Max(abase, bbase), true);
+	if (n > CC_MAX_ORIGINS)
+		return false;
+	set_count(out, n);
 	return true;
 }
 
 bool
 cc_counter_equal(const char *a, Size alen, const char *b, Size blen)
 {
-	int			n = nparts(a, alen);
+	uint64		base;
+	int			n = nparts(a, alen, &base);
 
-	if (alen != blen || memcmp(a, b, CC_COUNTER_HEAD) != 0)
+	if (n < 0 || alen != blen || memcmp(a, b, CC_COUNTER_HEAD) != 0)
 		return false;
 	for (int i = 0; i < n; i++)
 	{

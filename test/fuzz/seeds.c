@@ -2,14 +2,16 @@
  *
  * seeds.c
  *	  Writes the inputs from which the fuzz targets begin: whole sessions
- *	  between two nodes, as message.c reads them, slices of a floor, and the
- *	  files of a server that stopped.
+ *	  between two nodes, as message.c reads them, slices of a floor, counters,
+ *	  and the files of a server that stopped.
  *
- *	  seeds DIRECTORY		(with message/, floor/ and file/ in it)
+ *	  seeds DIRECTORY		(with message/, floor/, counter/ and file/ in it)
  *
  *-------------------------------------------------------------------------
  */
 #include "world.h"
+
+#include "cache/counter.h"
 
 #define A	0
 #define B	1
@@ -155,6 +157,7 @@ write_sessions(const char *dir, const char *name, bool full)
 	cc_buf_init(&replies);
 	world_make(B);
 	put("ours", CC_OP_PUT, CC_TEXT, "value", 0);
+	put("counter", CC_OP_INCR, 0, NULL, 0);
 	world_make(A);
 	fill();
 	if (full)
@@ -191,6 +194,31 @@ write_floors(const char *dir)
 	free(bytes);
 }
 
+static void
+write_counters(const char *dir)
+{
+	char		values[2 * (CC_COUNTER_HEAD + 3 * CC_COUNTER_PART) + 2];
+	CcBuf		b = {.data = values, .len = 2, .cap = sizeof(values)};
+	CcBuf		one = {.data = values + 2};
+	CcNodeId	id = world_id(A);
+	int64		number;
+
+	/* two that are the same */
+	values[0] = 2;
+	one.cap = sizeof(values) - 2;
+	cc_counter_begin(&one, 0, &id, 10);
+	for (int i = 1; i <= 2; i++)
+		cc_counter_add(&one, &id, i, 5, 100, &number);
+	values[1] = (char) (one.len / 2);
+	b.len = 2 + one.len;
+	cc_buf_put(&b, one.data, one.len);
+	write_file(dir, "counter/two", values, b.len);
+	values[0] = 1;
+	for (int i = 1; i < (int) sizeof(values); i++)
+		values[i] = (char) (i * 37);
+	write_file(dir, "counter/steps", values, sizeof(values));
+}
+
 /* file.c */
 extern void file_seeds(void (*write) (const char *name, const void *data,
 									  Size len));
@@ -217,6 +245,7 @@ main(int argc, char **argv)
 	write_sessions(argv[1], "passes", false);
 	write_sessions(argv[1], "full", true);
 	write_floors(argv[1]);
+	write_counters(argv[1]);
 	directory = argv[1];
 	file_seeds(write_file_seed);
 	return 0;

@@ -24,6 +24,8 @@
  *	P4-cleared	an entry below its horizon is served
  *	N-count		a namespace has not what is counted of it
  *	N-bound		it has more than its max_memory
+ *	P4-undone	a delete or put was replaced by what nobody wrote after it
+ *	C-*			of counters; see counter.c
  *	L-*			what should have come to an end has not
  *
  *-------------------------------------------------------------------------
@@ -202,8 +204,40 @@ sim_check_take(const CcEntry *e)
 					"%s takes %s %s of hlc %s although it had taken hlc %s",
 					node->name, sim_key_text(key), sim_dot_text(origin, e->seq),
 					sim_hlc_text(v.hlc), sim_hlc_text(node->ghost[key].hlc));
+	if (e->type == CC_COUNTER && e->value != NULL)
+		sim_counter_stored(node, key, e, false);
 	sim_version_raise(&node->ghost[key], &v);
 	d->taken |= 1u << node->no;
+}
+
+/* The newest write of a user; a touch is none. */
+static void
+note_last(int key, const CcEntry *e, const SimVersion *v)
+{
+	if (e->hlc != e->at || !sim_user_runs() ||
+		sim_version_cmp(&sim.key_last[key], v) > 0)
+		return;
+	sim.key_last[key] = *v;
+	sim.key_last_type[key] = e->type;
+}
+
+/* The value that is here, under a name or deadline that is new. */
+static uint64
+kept_value(const CcEntry *e)
+{
+	CcPartitionShared *p = cc_store_partition_of(e->hash);
+	CcHeaderShared *h = cc_store_find(p, e->hash, e->ns, e->key, e->keylen);
+	char	   *value;
+	uint64		hash;
+
+	if (h == NULL)
+		return 0;
+	value = malloc(h->vallen + 1);
+	cc_store_copy_value(p, h, value);
+	hash = sim_oracle_value(cc_header_type(h), cc_header_flags(h), value,
+							h->vallen);
+	free(value);
+	return hash;
 }
 
 void
@@ -238,13 +272,16 @@ sim_check_write(const CcEntry *e)
 	if (e->value != NULL || e->type == CC_STUB || (e->flags & CC_F_NULL) != 0)
 		value = sim_oracle_value(e->type, e->flags, e->value, e->vallen);
 	else						/* what is there keeps its value */
-		value = sim_oracle_value_of(key, &v);
+		value = kept_value(e);
 	d = sim_oracle_add(origin, e->seq);
 	d->key = key;
 	d->version = v;
 	d->expires = e->expires;
 	d->value = value;
 	d->taken = 1u << node->no;
+	note_last(key, e, &v);
+	if (e->type == CC_COUNTER && e->value != NULL)
+		sim_counter_stored(node, key, e, true);
 	sim_version_raise(&node->ghost[key], &v);
 }
 
@@ -264,6 +301,9 @@ sim_check_evict(const CcEntry *e)
 			  e->type == CC_STUB ? " (stub)" : "");
 	if (e->type != CC_STUB)
 		d->evicted = true;
+	if (e->type == CC_COUNTER)
+		sim_counter_lost(d->key, "evicted");
+	sim_counter_forgotten(e);
 }
 
 /* ---- reads ---- */

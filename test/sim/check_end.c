@@ -157,6 +157,28 @@ served(SimNode *node, int key)
 	return h;
 }
 
+/*
+ * Whether a user wrote last something else than an increment, and a node that
+ * is still there knows of it: then nothing newer can be there.
+ */
+static bool
+written_last(int key, const SimVersion *v)
+{
+	const SimVersion *last = &sim.key_last[key];
+	SimDot	   *d;
+
+	if (last->hlc == 0 || sim.key_last_type[key] == CC_COUNTER ||
+		v->hlc <= last->hlc)
+		return false;
+	d = sim_oracle_written(key, last);
+	for (int i = 0; i < SIM_MAX_NODES && d != NULL; i++)
+	{
+		if (active(&sim.node[i]) && (d->taken & (1u << i)) != 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_key(int key, uint64 highest_horizon, const char *why)
 {
@@ -188,6 +210,10 @@ check_key(int key, uint64 highest_horizon, const char *why)
 		}
 		some = true;
 		sim_stored_version(node, h, &v);
+		if (written_last(key, &v))
+			sim_violate("P4-undone", "%s serves %s of hlc %s, but hlc %s was the last that a user wrote",
+						node->name, sim_key_text(key), sim_hlc_text(v.hlc),
+						sim_hlc_text(sim.key_last[key].hlc));
 		if (sim_version_cmp(&v, &newest) != 0)
 			sim_violate("P3-old", "%s serves %s %s of hlc %s for ever, the newest write was hlc %s (%s); %s",
 						node->name, sim_key_text(key),
@@ -274,6 +300,7 @@ sim_check_final(const char *why)
 		if (!sim.key_system[key])
 			check_key(key, highest, why);
 	}
+	sim_counter_final();
 	if (why != NULL)
 		sim_violate(strncmp(why, "tombstone", 9) == 0 ? "L-tomb" :
 					strncmp(why, "VV", 2) == 0 ? "L-vv" :

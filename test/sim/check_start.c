@@ -166,6 +166,8 @@ change_identity(SimNode *node, int id)
 	memset(node->over, 0, sizeof(node->over));
 	memset(node->journaled, 0, sizeof(node->journaled));
 	memset(node->synced, 0, sizeof(node->synced));
+	memset(node->steps_journaled, 0, sizeof(node->steps_journaled));
+	memset(node->steps_synced, 0, sizeof(node->steps_synced));
 	memset(node->ghost, 0, sizeof(node->ghost));
 	if (back)
 		memcpy(node->ghost, node->kept_ghost, sizeof(node->ghost));
@@ -200,6 +202,7 @@ sim_check_loaded(SimNode *node)
 		if (!sim.key_system[key])
 			check_durable(node, key);
 	}
+	sim_counter_loaded(node);
 	forget_untaken(node);
 	forget_over(node);
 	node->loading = false;

@@ -29,6 +29,9 @@ sim_client_namespace(void)
 uint16
 sim_client_key(int no, char *key)
 {
+	/* the smallest floor takes c1:... for k0, which is deleted now and then */
+	if (no >= sim.cfg.keys)
+		return (uint16) sprintf(key, no == sim.cfg.keys ? "c0" : "c1:4244115");
 	return (uint16) sprintf(key, "k%d", no);
 }
 
@@ -58,6 +61,9 @@ make_value(const SimAction *a, char *value)
 	uint32		len = (uint32) sprintf(value, "v%d:", a->id);
 	uint32		want = 0;
 
+	/* what can be counted on from */
+	if (sim.cfg.mixed && sim_below(2, SIM_U_VALUE, a->id, 3, 0) == 0)
+		return (uint32) sprintf(value, "%d", a->id * 1000);
 	if (sim_below(4, SIM_U_VALUE, a->id, 0, 0) == 0)
 		want = sim_below(sim.cfg.value_max, SIM_U_VALUE, a->id, 1, 0);
 	while (len < want)
@@ -73,6 +79,8 @@ static void
 note_journaled(SimNode *node, int key, uint64 pos, uint64 hlc)
 {
 	SimVersion	v = node->ghost[key];
+	uint32		step;
+	int			origin = sim_counter_step(node, key, &step);
 
 	cc_cache_wait_journal(pos, sim.cfg.sync == CC_SYNC_ALWAYS);
 	if (pg_atomic_read_u32(&cc.state->journal_failed) != 0 ||
@@ -81,6 +89,8 @@ note_journaled(SimNode *node, int key, uint64 pos, uint64 hlc)
 		return;
 	if (v.hlc != hlc)
 		return;					/* somebody was faster */
+	sim_counter_journaled(node, key, origin, step,
+						  pg_atomic_read_u64(&cc.state->synced) > pos);
 	if (sim_version_cmp(&node->journaled[key], &v) < 0)
 		node->journaled[key] = v;
 	if (pg_atomic_read_u64(&cc.state->synced) > pos &&
@@ -220,7 +230,8 @@ operate(void *arg)
 			read_key(node, a->other);
 			break;
 		case SIM_CLEAR:
-			sim_client_namespace();
+			for (int key = 0; key < sim.nkeys; key++)
+				sim_counter_lost(key, "cleared");
 			cc_cache_clear(sim_client_namespace());
 			break;
 		case SIM_MEET:
@@ -265,7 +276,7 @@ reader_main(void *arg)
 		sim_sleep(SIM_MS(sim.quiet ? 500 : 100) + sim_draw_time(SIM_MS(300)));
 		if (!ready())
 			continue;
-		for (int i = 0; i < sim.cfg.keys; i++)
+		for (int i = 0; i < sim.cfg.keys + sim.cfg.counters; i++)
 			read_key(node, i);
 	}
 }

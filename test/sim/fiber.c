@@ -423,6 +423,12 @@ sim_try(void (*fn) (void *), void *arg)
 	return ok;
 }
 
+bool
+sim_user_runs(void)
+{
+	return sim.fiber != NULL && strcmp(sim.fiber->what, "client") == 0;
+}
+
 uint64
 sim_draw(void)
 {

@@ -74,7 +74,10 @@ static const Row table[] = {
 	{"causal_stability", "floor", 4, 548},
 	{"floor_version", NULL, 22, 3000},
 	{"retire_removed", NULL, 3, 8000},
-	{"busy_ends", NULL, 142, 1500}
+	{"busy_ends", NULL, 142, 1500},
+	{"counters_join", NULL, 5, 23},
+	{"counter_begun", NULL, 5, 145},
+	{"join_version", NULL, 5, 2820}
 };
 
 /*
@@ -208,7 +211,7 @@ start_jobs(Job *job, int n, uint64 from, uint64 last)
 }
 
 static void
-show_progress(uint64 done, double began, bool end)
+show_progress(uint64 done, const SimStats *total, double began, bool end)
 {
 	static double shown;
 	double		now = seconds();
@@ -218,6 +221,10 @@ show_progress(uint64 done, double began, bool end)
 	shown = now;
 	printf("%llu seeds, %.0f a second\n", (unsigned long long) done,
 		   done / Max(now - began, 0.001));
+	if (end)
+		printf("%llu counters were exact, with %llu increments\n",
+			   (unsigned long long) total->exact,
+			   (unsigned long long) total->counted);
 	fflush(stdout);
 }
 
@@ -233,6 +240,7 @@ search(uint64 from, uint64 last, double limit, int jobs, bool quiet,
 	struct pollfd fds[MAX_JOBS];
 	double		began = seconds();
 	uint64		done = 0;
+	SimStats	total = {0};
 	int			left = jobs;
 
 	fflush(stdout);
@@ -258,6 +266,8 @@ search(uint64 from, uint64 last, double limit, int jobs, bool quiet,
 			if (n == sizeof(r))
 			{
 				done++;
+				total.exact += r.stats.exact;
+				total.counted += r.stats.counted;
 				if (r.violated)
 					*found = r;
 				continue;
@@ -280,11 +290,11 @@ search(uint64 from, uint64 last, double limit, int jobs, bool quiet,
 			}
 		}
 		if (!quiet)
-			show_progress(done, began, false);
+			show_progress(done, &total, began, false);
 	}
 	end_jobs(job, jobs);
 	if (!quiet)
-		show_progress(done, began, true);
+		show_progress(done, &total, began, true);
 	return done;
 }
 

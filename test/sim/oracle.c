@@ -74,6 +74,7 @@ sim_oracle_key(uint64 hash, uint16 ns, const char *key, Size len)
 	sim.key_system[sim.nkeys] = ns == CC_NS_SYSTEM;
 	sim.key_len[sim.nkeys] = Min(len, sizeof(sim.key_name[0]));
 	memcpy(sim.key_name[sim.nkeys], key, sim.key_len[sim.nkeys]);
+	memset(&sim.key_last[sim.nkeys], 0, sizeof(SimVersion));
 	return sim.nkeys++;
 }
 
@@ -181,25 +182,6 @@ sim_oracle_written(int key, const SimVersion *v)
 		}
 	}
 	return found;
-}
-
-/* The value that a write of this version had, whatever has touched it since. */
-uint64
-sim_oracle_value_of(int key, const SimVersion *v)
-{
-	for (int i = 0; i < sim.norigins; i++)
-	{
-		SimOrigin  *o = &sim.origin[i];
-
-		for (int d = 0; d < o->ndots; d++)
-		{
-			if (o->dot[d].key == key && o->dot[d].value != 0 &&
-				o->dot[d].version.hlc == v->hlc &&
-				o->dot[d].version.writer == v->writer)
-				return o->dot[d].value;
-		}
-	}
-	return 0;
 }
 
 /* Whether this write's value was lost anywhere, under any of its names. */

@@ -334,6 +334,7 @@ sim_run(uint64 seed, const SimAction *actions, int nactions, bool tracing)
 	memset(&sim, 0, offsetof(Sim, action));
 	memset(&sim.nactions, 0, sizeof(Sim) - offsetof(Sim, nactions));
 	sim_net_begin();
+	sim_counter_reset();
 	sim.tracing = tracing;
 	sim_schedule_draw(seed);
 	if (actions != NULL)

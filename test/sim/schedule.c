@@ -103,6 +103,8 @@ draw_config(void)
 	c->store_bytes = sim_store_bytes(c->partitions, chunks);
 	c->bound = (uint32) DRAW("bound", 0, 0, 0, 1, 4, 12);
 	c->bound_from = (int) DRAW("bound_from", 0, 1, 1, 2);
+	c->counters = (int) DRAW("counters", 0, 0, 1, 2);
+	c->mixed = DRAW("mixed", 0, 0, 1);
 
 	c->end = SIM_MS(DRAW("end", 3000, 6000, 10000));
 	c->nactions = 20 + (int) (by_name("nactions") % 120);
@@ -155,13 +157,16 @@ typedef struct Weight
 	SimActionKind kind;
 } Weight;
 
+/* Where there are counters */
+#define WEIGHT_INCR		35
+
 static Weight weights[] = {
 	{44, SIM_PUT}, {14, SIM_TOUCH}, {14, SIM_DELETE}, {6, SIM_READ},
 	{2, SIM_CLEAR}, {4, SIM_CUT}, {2, SIM_CUT_ONE_WAY}, {6, SIM_MEND},
 	{2, SIM_ISOLATE}, {2, SIM_MEND_ALL}, {5, SIM_RESET}, {3, SIM_CRASH},
 	{3, SIM_POWER}, {4, SIM_STOP}, {1, SIM_JOIN}, {0.7, SIM_FORGET},
 	{1, SIM_CLOCK}, {8, SIM_SWEEP}, {0.5, SIM_CRASH_ALL}, {1, SIM_STALL},
-	{0, SIM_DISK_FULL}, {0, SIM_ROT}, {0, SIM_ROLLBACK}
+	{0, SIM_INCR}, {0, SIM_DISK_FULL}, {0, SIM_ROT}, {0, SIM_ROLLBACK}
 };
 
 void
@@ -209,8 +214,17 @@ add_write(SimTime at, SimActionKind kind, int node)
 	SimAction  *a = add_action(at, kind, node);
 	double		with_ttl = kind == SIM_TOUCH ? 0.8 : 0.32;
 
+	if (kind == SIM_INCR && sim.cfg.counters > 0 &&
+		(!sim.cfg.mixed || unit() < 0.5))
+	{
+		/* the second begins late, when something was forgotten already */
+		key = sim.cfg.keys + below(sim.cfg.counters);
+		if (at < SIM_FIRST_ACTION + sim.cfg.end / 2)
+			key = sim.cfg.keys;
+	}
 	a->other = key;
-	if ((kind == SIM_PUT || kind == SIM_TOUCH) && unit() < with_ttl)
+	if ((kind == SIM_PUT || kind == SIM_TOUCH ||
+		 (kind == SIM_INCR && key < sim.cfg.keys)) && unit() < with_ttl)
 		a->arg = ttls[below(lengthof(ttls))];
 	if (unit() < 0.15 && kind != SIM_READ)
 	{
@@ -218,7 +232,8 @@ add_write(SimTime at, SimActionKind kind, int node)
 		SimTime		step = 2000 + (SimTime) (unit() * SIM_MS(30));
 
 		for (int i = 1; i <= n; i++)
-			add_action(at + i * step, SIM_PUT, node)->other = key;
+			add_action(at + i * step, kind == SIM_INCR ? SIM_INCR : SIM_PUT,
+					   node)->other = key;
 	}
 }
 
@@ -238,6 +253,7 @@ add_drawn(SimTime at, SimActionKind kind, int *nodes, bool *forgot)
 		case SIM_TOUCH:
 		case SIM_DELETE:
 		case SIM_READ:
+		case SIM_INCR:
 			add_write(at, kind, node);
 			return;
 		case SIM_CUT:
@@ -246,6 +262,11 @@ add_drawn(SimTime at, SimActionKind kind, int *nodes, bool *forgot)
 		case SIM_RESET:
 			if (node != other)
 				add_action(at, kind, node)->other = other;
+			return;
+		case SIM_CLEAR:
+			/* it would take away what is to be counted */
+			add_action(at, sim.cfg.counters > 0 && !sim.cfg.mixed ? SIM_SWEEP :
+					   kind, node);
 			return;
 		case SIM_FORGET:
 			if (node == other || *forgot || *nodes < 3)
@@ -293,6 +314,10 @@ draw_actions(void)
 
 	stream = 0;
 	sim.nactions = 0;
+	if (sim.cfg.counters > 0 || sim.cfg.mixed)
+		sim_schedule_with(SIM_INCR, WEIGHT_INCR);
+	else
+		sim_schedule_with(SIM_INCR, 0);
 	for (int i = 0; i < (int) lengthof(weights); i++)
 		total += weights[i].weight;
 	if (sim.cfg.groups == 2)

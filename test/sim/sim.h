@@ -16,7 +16,7 @@
  *	port.c		the rest of base/port.h: clock, memory, log, chance
  *	oracle.c	all writes that ever were
  *	check.c		the invariant and the promises; check_start.c after a load,
- *				check_end.c in the end
+ *				check_end.c in the end, counter.c of counters
  *
  * Everything random is a hash of the seed, a purpose and counters, so that a
  * run is repeated exactly, and taking one action out of its schedule changes
@@ -49,6 +49,7 @@ typedef int64 SimTime;			/* virtual microseconds since the run began */
 #define SIM_MAX_ORIGINS		256
 #define SIM_MAX_IDS			32
 #define SIM_MAX_HELD		16
+#define SIM_MAX_COUNTERS	2		/* keys that are only incremented */
 
 typedef struct SimNode SimNode;
 typedef struct SimFiber SimFiber;
@@ -170,6 +171,11 @@ struct SimNode
 	uint64		reserved;		/* HLC on disk when it went down */
 	SimVersion	journaled[SIM_MAX_KEYS];	/* what it said is written ... */
 	SimVersion	synced[SIM_MAX_KEYS];	/* ... and fsynced */
+
+	/* counter.c: by counter and origin, the steps it has */
+	uint32		steps[SIM_MAX_COUNTERS][SIM_MAX_ORIGINS];
+	uint32		steps_journaled[SIM_MAX_COUNTERS][SIM_MAX_ORIGINS];
+	uint32		steps_synced[SIM_MAX_COUNTERS][SIM_MAX_ORIGINS];
 };
 
 /* ---- a run ---- */
@@ -177,6 +183,8 @@ typedef struct SimConfig
 {
 	int			nodes;
 	int			keys;
+	int			counters;		/* keys behind those, only incremented */
+	bool		mixed;			/* the others are incremented, too */
 	int			value_max;
 	uint32		partitions;
 	Size		store_bytes;
@@ -230,7 +238,9 @@ typedef struct SimStats
 	uint64		takes;
 	uint64		refused;
 	uint64		starts;
-	uint64		kept[24];		/* how often things happened; see SIM_COUNT */
+	uint64		exact;			/* counters of which all increments were
+								 * looked for in the end ... */
+	uint64		counted;		/* ... and how many those were */
 } SimStats;
 
 typedef struct Sim
@@ -254,6 +264,8 @@ typedef struct Sim
 	char		key_name[SIM_MAX_KEYS][80];	/* oracle.c */
 	uint16		key_len[SIM_MAX_KEYS];
 	bool		key_system[SIM_MAX_KEYS];
+	SimVersion	key_last[SIM_MAX_KEYS]; /* the newest that a user wrote */
+	uint8		key_last_type[SIM_MAX_KEYS];
 	SimOrigin	origin[SIM_MAX_ORIGINS];
 	int			nactions;
 
@@ -327,6 +339,9 @@ extern bool sim_try(void (*fn) (void *), void *arg);
 
 /* cc points to the node's memory (NULL: to nothing). */
 extern void sim_enter(SimNode *node);
+
+/* Whether the running fiber is a user's. */
+extern bool sim_user_runs(void);
 
 /* ---- port.c ---- */
 extern void *sim_memory(Size size); /* of the run; zeroed, never freed */
@@ -418,7 +433,6 @@ extern SimDot *sim_oracle_find(int origin, uint64 seq);
 extern SimDot *sim_oracle_known(int origin, uint64 seq);
 extern SimDot *sim_oracle_add(int origin, uint64 seq);
 extern SimDot *sim_oracle_written(int key, const SimVersion *v);
-extern uint64 sim_oracle_value_of(int key, const SimVersion *v);
 extern bool sim_oracle_evicted(int key, const SimVersion *v);
 extern uint64 sim_oracle_value(uint8 type, uint8 flags, const char *value,
 							   Size len);
@@ -458,5 +472,26 @@ extern bool sim_check_members(SimNode *node);
 /* NULL when nothing is left to be done, else what is missing. */
 extern const char *sim_check_settled(void);
 extern void sim_check_final(const char *why);
+
+/* ---- counter.c ---- */
+extern void sim_counter_reset(void);
+
+/* The entry, a counter, is about to be stored: written here or from a peer. */
+extern void sim_counter_stored(SimNode *node, int key, const CcEntry *e,
+							   bool written);
+
+/* Its value was lost by a rule of PROTOCOL.md, which promises no more then. */
+extern void sim_counter_lost(int key, const char *why);
+
+/* An entry, of whatever key, is about to be forgotten, or its value is. */
+extern void sim_counter_forgotten(const CcEntry *e);
+
+/* Steps of the node's own part, and by which origin; those are on disk now. */
+extern int	sim_counter_step(SimNode *node, int key, uint32 *step);
+extern void sim_counter_journaled(SimNode *node, int key, int origin,
+								  uint32 step, bool synced);
+extern void sim_counter_loaded(SimNode *node);
+extern void sim_counter_crashed(SimNode *node);
+extern void sim_counter_final(void);
 
 #endif							/* SIM_H */

@@ -263,6 +263,8 @@ typedef struct CcLock
 	X(retire_removed) \
 	X(busy_ends) \
 	X(counters_join) \
+	X(counter_begun) \
+	X(join_version) \
 	X(touch)
 
 typedef enum SimRule
