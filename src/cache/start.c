@@ -303,6 +303,9 @@ start_anew(CcFiles *f, uint64 system_id)
 			load_all(&l);
 		}
 		begin_chain(f, &l, why == NULL);
+		/* what was not loaded shall not stay in the files either */
+		f->rewritten = pg_atomic_read_u64(&cc.state->rewrite_wanted) -
+			(l.dropped ? 1 : 0);
 	}
 	report_load(&l, began, why);
 	cc_load_free(&l);

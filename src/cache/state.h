@@ -181,6 +181,12 @@ typedef struct CcStateShared
 	pg_atomic_uint32 journal_failed;
 	pg_atomic_uint32 bad_blocks;	/* damage that this start has met */
 
+	/*
+	 * Rises when a namespace has become unsaved, or saved: the files shall be
+	 * written anew.  By cc_namespace_applied; read by the writer.
+	 */
+	pg_atomic_uint64 rewrite_wanted;
+
 	bool		persist;		/* fixed at start; false: VVj is VV */
 
 	/*

@@ -10,7 +10,7 @@
  */
 #include "cluster/replicate.h"
 
-#include "cache/cache.h"
+#include "cache/namespace.h"
 #include "cluster/detector.h"
 #include "cluster/greet.h"
 #include "cluster/sender.h"
@@ -457,7 +457,8 @@ put_position(CcSender *s, const CcChangeRef *ref, Size *need, uint64 *entries)
 	for (h = cc_store_first(p, cc_store_bucket(p, ref->hash));
 		 h != NULL && fits; h = cc_store_next(p, h))
 	{
-		if (h->hash != ref->hash || cc_vv_get(&s->hs, h->origin) >= h->seq)
+		if (h->hash != ref->hash || cc_vv_get(&s->hs, h->origin) >= h->seq ||
+			!cc_namespace_travels(p, h))
 			continue;
 		if (!goes_out(s, h, ref))
 		{

@@ -14,7 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "cache/cache.h"
+#include "cache/namespace.h"
 #include "cluster/compare.h"
 #include "cluster/sender.h"
 
@@ -128,6 +128,8 @@ put_bucket(CcSender *s, CcPartitionShared *p, uint32 b, bool digest,
 	{
 		bool		fits = true;
 
+		if (!cc_namespace_travels(p, h))
+			continue;
 		/* room for the origins that a digest's key may add */
 		if (cc_buf_room(&s->out.buf) < CC_RECORD_ENTRY_MAX)
 		{
@@ -280,7 +282,8 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 		CcEntry		e;
 		CcBuf		buf;
 
-		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0)
+		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0 ||
+			cc_namespace_has(ns, CC_NS_LOCAL))
 			continue;
 		cc_buf_init(&buf);
 		keylen = cc_cache_horizon_key((uint16) ns, key);
