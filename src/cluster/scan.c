@@ -298,6 +298,36 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 	cc_encode_vv(&s->out, 'R', raise);
 }
 
+/*
+ * Which namespaces are local here comes before any digest, which does not list
+ * their keys: who has not heard of it yet would take that for a loss.
+ */
+static void
+put_local_declarations(CcSender *s, uint64 *entries)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+	CcBuf		buf;
+
+	cc_buf_init(&buf);
+	for (uint32 ns = 0; ns < n; ns++)
+	{
+		char		key[CC_SYSTEM_KEY_MAX];
+		CcEntry		e;
+
+		if (!cc_namespace_has(ns, CC_NS_LOCAL))
+			continue;
+		buf.len = 0;
+		if (cc_cache_peek(CC_NS_SYSTEM, key,
+						  cc_namespace_key((uint16) ns, key), &e, &buf) &&
+			cc_vv_get(&s->hs, e.origin) < e.seq)
+		{
+			cc_encode_entry(&s->out, &e);
+			(*entries)++;
+		}
+	}
+	cc_buf_free(&buf);
+}
+
 /* The last batch of a scan or comparison: G, raise V. */
 static void
 put_end(CcSender *s, bool full)
@@ -341,6 +371,8 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 		*flags |= CC_MSG_F_FULL;
 	if (full && s->first_batch)
 		*flags |= CC_MSG_F_FULL_BEGIN;
+	if (s->first_batch)
+		put_local_declarations(s, entries);
 
 	if (s->phase == CC_SEND_FLOOR)
 	{
