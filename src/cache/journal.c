@@ -237,6 +237,18 @@ put_seeds(CcBlockWriter *w)
 	cc_buf_put(b, seeds, len);
 }
 
+/* Whether a member may not have seen all that is forgotten here. */
+static bool
+unstable(const CcVV *g)
+{
+	for (int o = 0; o < g->n; o++)
+	{
+		if (!cc_state_stable(o, g->seq[o]))
+			return true;
+	}
+	return false;
+}
+
 bool
 cc_journal_put_end(CcBlockWriter *w, const CcVV *vv, const CcVV *g, uint64 next,
 				   uint64 bound, bool seeds, bool all_floors)
@@ -252,6 +264,8 @@ cc_journal_put_end(CcBlockWriter *w, const CcVV *vv, const CcVV *g, uint64 next,
 	}
 	cc_encode_vv(cc_block_encoder(w), 'V', vv);
 	cc_encode_vv(cc_block_encoder(w), 'G', g);
+	if (unstable(g))
+		cc_buf_append(&cc_block_encoder(w)->buf, "L", 1);
 	if (seeds)
 		put_seeds(w);
 	cc_journal_put_number(w, 'P', next);

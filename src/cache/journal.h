@@ -14,6 +14,7 @@
  *	'S'  u32 len, the seeds given by cache_join (when they have changed)
  *	'P'  u64 the next position of the change log
  *	'B'  u64 HLC up to which the clock is reserved
+ *	'L'  G is not stable: something is forgotten that some member has not seen
  *	'T'  u64 wall clock, ms since 1970 (snapshots)
  *	'Z'  the cycle is complete; only then is its 'V' believed
  *

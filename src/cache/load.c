@@ -23,6 +23,7 @@ typedef struct End
 	CcVV		g;
 	uint64		next;
 	bool		has_vv;
+	bool		unstable;		/* 'L' */
 	bool		complete;		/* the file's last record is a 'Z' */
 } End;
 
@@ -156,7 +157,8 @@ believe(CcLoad *l, End *end)
 	}
 	/* of positions the highest, believed or not: none is given twice */
 	l->next = Max(l->next, end->next);
-	end->has_vv = false;
+	l->unstable = end->unstable;
+	end->has_vv = end->unstable = false;
 	end->complete = true;
 }
 
@@ -199,7 +201,8 @@ note_left_out(CcLoad *l, CcDecoder *dec, End *end)
 	if (!cc_decode_left_out(dec, &ns))
 		return;
 	l->left_out[ns] = true;
-	doubt(l, end);
+	if (cc_rule(left_out))
+		doubt(l, end);
 }
 
 /*
@@ -253,6 +256,8 @@ survey_block(CcLoad *l, End *end, const char *payload, Size len)
 			end->has_vv = cc_decode_vv(&dec, &end->vv);
 		else if (type == 'G')
 			(void) cc_decode_vv(&dec, &end->g);
+		else if (type == 'L')
+			end->unstable = true;
 		else if (type == 'S')
 			take_seeds(l, &dec);
 		else if (type == 'P')
@@ -519,7 +524,7 @@ load_block(CcLoad *l, const char *payload, Size len)
 			(void) cc_read_u64(&dec.r);
 		else if (type == 'U')
 			(void) cc_decode_left_out(&dec, &e.ns);
-		else if (type != 'Z')
+		else if (type != 'Z' && type != 'L')
 			dec.r.bad = true;
 	}
 	cc_decoder_free(&dec);

@@ -62,6 +62,8 @@ typedef struct CcLoad
 	bool		believing;		/* up to the end of the chain */
 	CcVV		vv;
 	CcVV		g;
+	bool		unstable;		/* G was, believed or not, when it was written
+								 * last: not all had seen what it stands for */
 	uint64		next;			/* 0: unknown */
 	uint64		bound;
 	bool		has_seeds;

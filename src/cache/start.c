@@ -136,6 +136,7 @@ choose_identity(CcFiles *f, CcLoad *l, CcIdentityFound found, bool keep_id,
 	id->boot = cc_identity_next(boot);
 	id->clean = false;
 	cc.state->unclean = keep_id && !clean;
+	cc.state->owes = keep_id && !l->believing && l->unstable;
 	cc.state->first_seq = 1;
 	if (keep_id)
 	{

@@ -348,6 +348,7 @@ put_end(CcSender *s, bool full)
 	s->sent_seq = Max(s->sent_seq, cc_vv_get(&s->v, cc_state_self()));
 	s->phase = CC_SEND_IDLE;
 	s->again = full;
+	s->compared |= full;
 	cc_scan_leave(s);
 }
 

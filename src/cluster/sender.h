@@ -56,6 +56,7 @@ struct CcSender
 	bool		first_batch;
 	bool		counted;		/* in store->comparisons_out */
 	bool		again;			/* a further round of the same comparison */
+	bool		compared;		/* one has been sent to its end */
 	bool		more;			/* the walk has stopped for breath and has
 								 * nothing to send yet */
 	int			slice;			/* next slice of the floor to send */

@@ -263,6 +263,8 @@ typedef struct CcLock
 	X(retire_removed) \
 	X(busy_ends) \
 	X(counters_join) \
+	X(left_out) \
+	X(owed_comparison) \
 	X(touch)
 
 typedef enum SimRule
