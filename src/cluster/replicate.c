@@ -156,18 +156,6 @@ publish(CcSender *s, int64 now)
 	s->published_at = now;
 }
 
-/* Whether our start lost a G that this peer may not have covered. */
-static bool
-owes_full(CcSender *s)
-{
-	bool		owes;
-
-	cc_lock_shared(&cc.members->lock);
-	owes = cc.members->member[s->slot].owe_full && cc_rule(owed_comparison);
-	cc_unlock(&cc.members->lock);
-	return owes;
-}
-
 /* PROTOCOL.md, handshake: where streaming begins, or what comes before it. */
 static void
 begin_streaming(CcSender *s)
@@ -177,7 +165,7 @@ begin_streaming(CcSender *s)
 
 	s->pos = have + 1;
 	s->pos_all = 0;
-	if (s->want_full || owes_full(s) || !cc_scan_covers_g(s))
+	if (s->want_full || cc_scan_owed(s) || !cc_scan_covers_g(s))
 		cc_scan_begin(s, true);
 	else if (have < cc_state_vv(self) && !cc_changelog_holds(s->pos))
 		cc_scan_begin(s, false);
@@ -304,16 +292,6 @@ take_ack_record(CcSender *s, CcDecoder *dec, CcGreeting *g, char type)
 	}
 }
 
-/* The peer has taken in all of a full comparison. */
-static void
-settle_debt(CcSender *s)
-{
-	cc_lock_exclusive(&cc.members->lock);
-	cc.members->member[s->slot].owe_full = false;
-	cc_unlock(&cc.members->lock);
-	s->compared = false;
-}
-
 static CcStatus
 ack(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head)
 {
@@ -353,7 +331,7 @@ ack(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head)
 		s->skew_ms = g.wall_ms - cc_clock_ms();
 		cc_detector_heard(s->slot, now);
 		if (s->compared && s->nout == 0)
-			settle_debt(s);
+			cc_scan_settle(s);
 		if ((head->flags & CC_MSG_F_HEARTBEAT) != 0)
 		{
 			pg_atomic_fetch_add_u64(&cc.members->member[s->slot].heartbeats, 1);

@@ -50,6 +50,26 @@ cc_scan_covers_g(CcSender *s)
 	return covers;
 }
 
+bool
+cc_scan_owed(CcSender *s)
+{
+	bool		owed;
+
+	cc_lock_shared(&cc.members->lock);
+	owed = cc.members->member[s->slot].owe_full;
+	cc_unlock(&cc.members->lock);
+	return owed && cc_rule(owed_comparison);
+}
+
+void
+cc_scan_settle(CcSender *s)
+{
+	cc_lock_exclusive(&cc.members->lock);
+	cc.members->member[s->slot].owe_full = false;
+	cc_unlock(&cc.members->lock);
+	s->compared = false;
+}
+
 void
 cc_scan_leave(CcSender *s)
 {

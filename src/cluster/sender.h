@@ -105,6 +105,13 @@ extern void cc_scan_put_raise(CcSender *s, const CcVV *raise);
 /* PROTOCOL.md, forgotten first: whether the peer has seen all that is gone. */
 extern bool cc_scan_covers_g(CcSender *s);
 
+/*
+ * Whether our start lost a G that this peer may not have covered, so that it
+ * is owed a full comparison; and when it has taken one in.
+ */
+extern bool cc_scan_owed(CcSender *s);
+extern void cc_scan_settle(CcSender *s);
+
 extern void cc_scan_begin(CcSender *s, bool full);
 
 /* The next batch of a scan or comparison; false: none, the phase changed. */
