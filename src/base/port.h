@@ -127,6 +127,12 @@ extern bool cc_wait_given_up(void);
 extern void cc_announce_journal(void);
 
 /*
+ * A peer is known to have more of what we wrote: whoever waits for that looks
+ * again (wake.h).
+ */
+extern void cc_announce_acks(void);
+
+/*
  * Files, by name inside the directory of the cache.  Every function returns
  * false (or -1) after having logged the cause, and never raises an error.
  *

@@ -32,6 +32,9 @@ typedef struct CcWakeShared
 
 	ConditionVariable journal;
 	pg_atomic_uint64 announced; /* rises with every cc_announce_journal */
+
+	ConditionVariable acks;
+	pg_atomic_uint64 acked;		/* rises with every cc_announce_acks */
 } CcWakeShared;
 
 static CcWakeShared *shared;
@@ -53,6 +56,8 @@ cc_wake_init(void *mem)
 	}
 	ConditionVariableInit(&shared->journal);
 	pg_atomic_init_u64(&shared->announced, 1);
+	ConditionVariableInit(&shared->acks);
+	pg_atomic_init_u64(&shared->acked, 1);
 }
 
 void
@@ -156,4 +161,30 @@ cc_announce_journal(void)
 {
 	pg_atomic_fetch_add_u64(&shared->announced, 1);
 	ConditionVariableBroadcast(&shared->journal);
+}
+
+uint64
+cc_wake_acks_seen(void)
+{
+	return pg_atomic_read_u64(&shared->acked);
+}
+
+void
+cc_wake_wait_acks(uint64 seen, long ms)
+{
+	static uint32 wait_event;
+
+	ConditionVariablePrepareToSleep(&shared->acks);
+	if (pg_atomic_read_u64(&shared->acked) == seen)
+		ConditionVariableTimedSleep(&shared->acks, ms,
+									cc_wait_event(wait_event,
+												  "CacheClusterSync"));
+	ConditionVariableCancelSleep();
+}
+
+void
+cc_announce_acks(void)
+{
+	pg_atomic_fetch_add_u64(&shared->acked, 1);
+	ConditionVariableBroadcast(&shared->acks);
 }

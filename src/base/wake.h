@@ -2,10 +2,10 @@
  *
  * wake.h
  *	  Who waits for what: the latches of the two workers, and those who wait
- *	  for the journal.
+ *	  for the journal or for the peers.
  *
- * cc_wake_writer, cc_wake_replicator, cc_wait_journal and cc_announce_journal
- * of port.h stand in wake.c.  A worker says when it is about to sleep; only
+ * cc_wake_writer, cc_wake_replicator, cc_wait_journal, cc_announce_journal and
+ * cc_announce_acks of port.h stand in wake.c.  A worker says when it is about to sleep; only
  * then is its latch set, so a storm of writes wakes it once.
  *
  *		for (;;)
@@ -43,6 +43,14 @@ extern void cc_wake_attach(void *mem);
 
 /* This process is that worker from now on, until it exits. */
 extern void cc_wake_register(CcWorker worker);
+
+/*
+ * For those who wait until peers have what they wrote: waits until
+ * cc_announce_acks was called since cc_wake_acks_seen, or some ms have passed.
+ * May be cancelled.
+ */
+extern uint64 cc_wake_acks_seen(void);
+extern void cc_wake_wait_acks(uint64 seen, long ms);
 
 /* Before the last look for work, and after the wait. */
 extern void cc_wake_sleep(CcWorker worker);

@@ -72,6 +72,7 @@ cc_block_create(CcBlockWriter *w, const char *name, const CcFileHead *head)
 	cc_buf_free(&b);
 	w->salt = h.salt;
 	w->bytes = FILE_HEAD;
+	memset(w->left_out, 0, sizeof(w->left_out));
 	if (!ok)
 		cc_block_close(w);
 	return ok;

@@ -68,6 +68,7 @@ typedef struct CcBlockWriter
 	uint32		salt;
 	uint64		bytes;			/* of the file; where the next block begins */
 	CcEncoder	enc;			/* the block that is being filled */
+	bool		left_out[CC_MAX_NAMESPACES];	/* the file has its 'U' */
 } CcBlockWriter;
 
 extern void cc_block_init(CcBlockWriter *w);

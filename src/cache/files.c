@@ -268,6 +268,7 @@ begin_snapshot(CcFiles *f, int64 now, bool gap)
 	cc_snapshot_abort(&f->snapshot);
 	age_mark(f);
 	f->snapshot_began = now;
+	f->rewriting = pg_atomic_read_u64(&cc.state->rewrite_wanted);
 	if (!gap && !cc_journal_fsync(&f->journal))
 		gap = true;
 	if (!begin_journal(f, gap))
@@ -296,6 +297,7 @@ end_snapshot(CcFiles *f, int64 now)
 	f->older_bytes = 0;
 	f->gap = false;
 	f->gap_journal = 0;
+	f->rewritten = f->rewriting;
 	f->marked_at = now + Max(MARKED_MIN_MS, 4 * (now - f->snapshot_began));
 	remove_below(f->base);
 	drop_mark(f);
@@ -333,6 +335,9 @@ snapshot_due(CcFiles *f, int64 now)
 	if (now < f->snapshot_at)
 		return false;
 	if (bytes > Max(cc_files_limits.snapshot_bytes, 2 * f->snapshot_bytes))
+		return true;
+	/* nothing of a namespace remains that has become unsaved */
+	if (f->rewritten != pg_atomic_read_u64(&cc.state->rewrite_wanted))
 		return true;
 	return now >= f->marked_at &&
 		(f->marked_old || pg_atomic_read_u32(&cc.state->file_marked) != 0);

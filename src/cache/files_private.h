@@ -34,6 +34,9 @@ struct CcFiles
 	uint64		older_bytes;	/* of the chain's journals before this one */
 	uint64		snapshot_bytes; /* length of the newest complete snapshot */
 	bool		marked_old;		/* CC_MARKED_OLD_FILE may be there */
+	uint64		rewriting;		/* state->rewrite_wanted as the running
+								 * snapshot began, ... */
+	uint64		rewritten;		/* ... and the last complete one */
 
 	uint64		bound;			/* to which the clock shall be reserved */
 

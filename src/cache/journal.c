@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+#include "cache/expire.h"
+
 /* The part of a cycle that is being written */
 typedef struct Cycle
 {
@@ -72,6 +74,23 @@ cc_journal_create(CcJournal *j, const CcFileHead *head, uint64 pos)
 	return true;
 }
 
+/*
+ * Whether the entry is in no file, as its namespace is unsaved; the file says
+ * so once.  What was cleared is not missed, and its horizon is saved.
+ */
+static bool
+left_out(CcBlockWriter *w, const CcHeaderShared *h)
+{
+	if (likely(!cc_namespace_has(h->ns, CC_NS_UNSAVED)))
+		return false;
+	if (!w->left_out[h->ns] && !cc_expire_cleared(h->ns, h->hlc))
+	{
+		cc_encode_left_out(&w->enc, h->ns);
+		w->left_out[h->ns] = true;
+	}
+	return true;
+}
+
 bool
 cc_journal_put_bucket(CcBlockWriter *w, CcPartitionShared *p, uint32 bucket,
 					  const uint64 *hash, CcSkipFn skip, void *arg)
@@ -107,7 +126,7 @@ cc_journal_put_bucket(CcBlockWriter *w, CcPartitionShared *p, uint32 bucket,
 		for (h = cc_store_first(p, bucket); h != NULL; h = cc_store_next(p, h))
 		{
 			if ((hash == NULL || h->hash == *hash) &&
-				(skip == NULL || !skip(h, arg)))
+				(skip == NULL || !skip(h, arg)) && !left_out(w, h))
 				(void) cc_encode_stored(enc, p, h, &need);
 		}
 	}
@@ -218,6 +237,18 @@ put_seeds(CcBlockWriter *w)
 	cc_buf_put(b, seeds, len);
 }
 
+/* Whether a member may not have seen all that is forgotten here. */
+static bool
+unstable(const CcVV *g)
+{
+	for (int o = 0; o < g->n; o++)
+	{
+		if (!cc_state_stable(o, g->seq[o]))
+			return true;
+	}
+	return false;
+}
+
 bool
 cc_journal_put_end(CcBlockWriter *w, const CcVV *vv, const CcVV *g, uint64 next,
 				   uint64 bound, bool seeds, bool all_floors)
@@ -233,6 +264,8 @@ cc_journal_put_end(CcBlockWriter *w, const CcVV *vv, const CcVV *g, uint64 next,
 	}
 	cc_encode_vv(cc_block_encoder(w), 'V', vv);
 	cc_encode_vv(cc_block_encoder(w), 'G', g);
+	if (unstable(g))
+		cc_buf_append(&cc_block_encoder(w)->buf, "L", 1);
 	if (seeds)
 		put_seeds(w);
 	cc_journal_put_number(w, 'P', next);

@@ -14,8 +14,16 @@
  *	'S'  u32 len, the seeds given by cache_join (when they have changed)
  *	'P'  u64 the next position of the change log
  *	'B'  u64 HLC up to which the clock is reserved
+ *	'L'  G is not stable: something is forgotten that some member has not seen
  *	'T'  u64 wall clock, ms since 1970 (snapshots)
  *	'Z'  the cycle is complete; only then is its 'V' believed
+ *
+ * Unsaved namespaces.  Of a namespace that is declared with persist => false
+ * no key, value or tombstone is in any file: neither journal nor snapshot
+ * writes its entries.  A VV that covers what was left out is not true of the
+ * file, so the first time that a file leaves out an entry of a namespace it
+ * says so with a 'U' (record.h), which stands before the 'V' of that cycle.
+ * What a load makes of it stands in load.h.
  *
  * Horizons, members and the cluster id are entries of the system namespace.
  *

@@ -13,6 +13,7 @@
 #include "cache/cache.h"
 #include "cache/files.h"
 #include "cache/identity.h"
+#include "cache/namespace.h"
 #include "cache/snapshot.h"
 
 /* What a cycle's end says, until its 'Z' is there */
@@ -22,6 +23,7 @@ typedef struct End
 	CcVV		g;
 	uint64		next;
 	bool		has_vv;
+	bool		unstable;		/* 'L' */
 	bool		complete;		/* the file's last record is a 'Z' */
 } End;
 
@@ -78,6 +80,14 @@ cc_load_init(CcLoad *l)
 	memset(l, 0, sizeof(*l));
 	cc_vv_init(&l->vv);
 	cc_vv_init(&l->g);
+	l->held = cc_alloc(CC_MAX_NAMESPACES * sizeof(bool));
+	l->unsaved = cc_alloc(CC_MAX_NAMESPACES * sizeof(bool));
+	l->left_out = cc_alloc(CC_MAX_NAMESPACES * sizeof(bool));
+	l->declared = cc_alloc(CC_MAX_NAMESPACES * sizeof(uint64));
+	memset(l->held, 0, CC_MAX_NAMESPACES * sizeof(bool));
+	memset(l->unsaved, 0, CC_MAX_NAMESPACES * sizeof(bool));
+	memset(l->left_out, 0, CC_MAX_NAMESPACES * sizeof(bool));
+	memset(l->declared, 0, CC_MAX_NAMESPACES * sizeof(uint64));
 }
 
 void
@@ -85,6 +95,10 @@ cc_load_free(CcLoad *l)
 {
 	cc_vv_free(&l->vv);
 	cc_vv_free(&l->g);
+	cc_free(l->held);
+	cc_free(l->unsaved);
+	cc_free(l->left_out);
+	cc_free(l->declared);
 	if (l->snapshots.gen != NULL)
 		cc_free(l->snapshots.gen);
 	if (l->journals.gen != NULL)
@@ -143,8 +157,73 @@ believe(CcLoad *l, End *end)
 	}
 	/* of positions the highest, believed or not: none is given twice */
 	l->next = Max(l->next, end->next);
-	end->has_vv = false;
+	l->unstable = end->unstable;
+	end->has_vv = end->unstable = false;
 	end->complete = true;
+}
+
+/* From here on nothing is believed. */
+static void
+doubt(CcLoad *l, End *end)
+{
+	l->believing = false;
+	end->has_vv = false;
+}
+
+/* Which namespaces the files hold, and what the newest declaration says. */
+static void
+note_entry(CcLoad *l, const CcEntry *e)
+{
+	uint32		flags;
+	uint16		ns;
+
+	if (e->ns != CC_NS_SYSTEM)
+	{
+		l->held[e->ns] = true;
+		return;
+	}
+	ns = cc_namespace_declared(e, &flags);
+	if (ns == CC_NO_NS || e->hlc < l->declared[ns])
+		return;
+	l->declared[ns] = e->hlc;
+	l->unsaved[ns] = (flags & CC_NS_UNSAVED) != 0;
+}
+
+/*
+ * A VV from here on covers what the file left out.  Entries that an earlier
+ * file holds of the namespace may be older than what is missing.
+ */
+static void
+note_left_out(CcLoad *l, CcDecoder *dec, End *end)
+{
+	uint16		ns;
+
+	if (!cc_decode_left_out(dec, &ns))
+		return;
+	l->left_out[ns] = true;
+	if (cc_rule(left_out))
+		doubt(l, end);
+}
+
+/*
+ * Nothing of an unsaved namespace is loaded.  Where an older file still holds
+ * something of one, its VV covers what we shall not have.
+ */
+static void
+judge_unsaved(CcLoad *l)
+{
+	int			n = (int) pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (int ns = 0; ns < n; ns++)
+	{
+		l->unsaved[ns] |= l->left_out[ns];
+		l->dropped |= l->unsaved[ns] && l->held[ns];
+	}
+	if (!l->dropped)
+		return;
+	l->believing = false;
+	cc_vv_clear(&l->vv);
+	cc_vv_clear(&l->g);
 }
 
 /* False: the block makes no sense, for all its sums are right. */
@@ -165,13 +244,20 @@ survey_block(CcLoad *l, End *end, const char *payload, Size len)
 		Size		n;
 
 		if (type == 'E')
-			(void) cc_decode_entry(&dec, &e);
+		{
+			if (cc_decode_entry(&dec, &e))
+				note_entry(l, &e);
+		}
+		else if (type == 'U')
+			note_left_out(l, &dec, end);
 		else if (type == 'F')
 			(void) cc_decode_floor(&dec, &slice, &data, &n);
 		else if (type == 'V')
 			end->has_vv = cc_decode_vv(&dec, &end->vv);
 		else if (type == 'G')
 			(void) cc_decode_vv(&dec, &end->g);
+		else if (type == 'L')
+			end->unstable = true;
 		else if (type == 'S')
 			take_seeds(l, &dec);
 		else if (type == 'P')
@@ -192,14 +278,6 @@ survey_block(CcLoad *l, End *end, const char *payload, Size len)
 	ok = dec.error == NULL;
 	cc_decoder_free(&dec);
 	return ok;
-}
-
-/* From here on nothing is believed. */
-static void
-doubt(CcLoad *l, End *end)
-{
-	l->believing = false;
-	end->has_vv = false;
 }
 
 /* In a name there is nothing that JSON would have to escape. */
@@ -392,6 +470,7 @@ cc_load_survey(CcLoad *l, const CcNodeId *id)
 	/* a snapshot without its journal holds newer entries than its VV */
 	if (l->last < l->base)
 		l->believing = l->whole = false;
+	judge_unsaved(l);
 }
 
 static void
@@ -415,7 +494,7 @@ load_block(CcLoad *l, const char *payload, Size len)
 		if (type == 'E')
 		{
 			if (!cc_decode_entry(&dec, &e) ||
-				(l->system_only && e.ns != CC_NS_SYSTEM))
+				(l->system_only && e.ns != CC_NS_SYSTEM) || l->unsaved[e.ns])
 				continue;
 			c.ns = e.ns;
 			c.key = e.key;
@@ -443,7 +522,9 @@ load_block(CcLoad *l, const char *payload, Size len)
 			(void) cc_read_bytes(&dec.r, cc_read_u32(&dec.r));
 		else if (type == 'P' || type == 'B' || type == 'T')
 			(void) cc_read_u64(&dec.r);
-		else if (type != 'Z')
+		else if (type == 'U')
+			(void) cc_decode_left_out(&dec, &e.ns);
+		else if (type != 'Z' && type != 'L')
 			dec.r.bad = true;
 	}
 	cc_decoder_free(&dec);

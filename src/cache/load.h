@@ -13,6 +13,13 @@
  * believed (PROTOCOL.md, journal order): entries behind it are still taken.
  * They are beyond VV, which harms nobody.
  *
+ * Unsaved namespaces.  Nothing of them is loaded, whatever an older file still
+ * holds.  Where a file says that it left something out ('U' in journal.h) no
+ * VV is believed from there on, as behind a torn block, so the start counts as
+ * unclean: a node must not claim, and its raises not hide from others, what it
+ * has lost.  Where an older file does hold something that is not loaded, no
+ * VV is believed at all.
+ *
  * Locking: only the writer, in phase CC_LOADING.
  *
  * May include: base/ and the headers of cache/.
@@ -55,10 +62,22 @@ typedef struct CcLoad
 	bool		believing;		/* up to the end of the chain */
 	CcVV		vv;
 	CcVV		g;
+	bool		unstable;		/* G was, believed or not, when it was written
+								 * last: not all had seen what it stands for */
 	uint64		next;			/* 0: unknown */
 	uint64		bound;
 	bool		has_seeds;
 	char		seeds[CC_SEEDS_LEN];
+
+	/*
+	 * Unsaved namespaces, of which nothing is loaded: those whose entries some
+	 * file left out, and those whose newest declaration says so.
+	 */
+	bool	   *held;			/* by namespace: the files hold an entry */
+	bool	   *left_out;		/* some file left one out */
+	bool	   *unsaved;		/* nothing of it is loaded */
+	uint64	   *declared;		/* HLC of the declaration that says so */
+	bool		dropped;		/* there are entries that are not loaded */
 
 	bool		system_only;	/* members, horizons and the cluster id, which
 								 * are never forgotten */

@@ -390,6 +390,7 @@ apply_declaration(uint16 ns, const CcEntry *e)
 	CcNamespaceShared *n = cc_namespace(ns);
 	CcDeclaration d;
 	uint32		flags = 0;
+	uint32		before = pg_atomic_read_u32(&n->flags);
 
 	if (e->hlc != pg_atomic_read_u64(&n->version))
 		note_news(ns, e, e->type == CC_STUB ? "dropped" :
@@ -414,8 +415,25 @@ apply_declaration(uint16 ns, const CcEntry *e)
 	if (d.max_memory != 0)
 		give_own_list(n);
 	pg_atomic_write_u32(&n->flags, flags);
+	if ((before ^ flags) & CC_NS_UNSAVED)
+		pg_atomic_fetch_add_u64(&cc.state->rewrite_wanted, 1);
 	pg_write_barrier();
 	pg_atomic_write_u64(&n->version, e->hlc);
+}
+
+uint16
+cc_namespace_declared(const CcEntry *e, uint32 *flags)
+{
+	char		database[CC_NAME_LEN];
+	char		name[CC_NAME_LEN];
+	CcDeclaration d;
+
+	if (e->keylen == 0 || e->key[0] != 'n' ||
+		!split_key(e->key, e->keylen, database, name))
+		return CC_NO_NS;
+	*flags = e->type != CC_STUB &&
+		cc_namespace_decode(e->value, e->vallen, &d) ? flags_of(&d) : 0;
+	return cc_state_namespace(database, name);
 }
 
 void

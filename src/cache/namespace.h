@@ -164,6 +164,12 @@ typedef struct CcNamespaceNews
 extern bool cc_namespace_take_news(CcNamespaceNews *news);
 
 /*
+ * Namespace and CC_NS_* flags of a system entry that is a declaration or its
+ * tombstone; CC_NO_NS when it is something else.
+ */
+extern uint16 cc_namespace_declared(const CcEntry *e, uint32 *flags);
+
+/*
  * Whether the entry may leave this node: not one of a local namespace, nor the
  * horizon of one.  Under the partition's lock.
  */

@@ -378,6 +378,15 @@ cc_encode_floor(CcEncoder *enc, int slice)
 }
 
 void
+cc_encode_left_out(CcEncoder *enc, uint16 ns)
+{
+	uint16		ref = namespace_ref(enc, ns);
+
+	cc_buf_put_u8(&enc->buf, 'U');
+	cc_buf_put_u16(&enc->buf, ref);
+}
+
+void
 cc_decoder_init(CcDecoder *dec, const void *data, Size len)
 {
 	memset(dec, 0, sizeof(*dec));
@@ -654,5 +663,16 @@ cc_decode_floor(CcDecoder *dec, int *slice, const char **data, Size *len)
 	*data = cc_read_bytes(&dec->r, *len);
 	if (*data == NULL || *slice >= CC_SLICES || !cc_floor_check(*data, *len))
 		return refuse(dec, "a slice of the floor is not valid");
+	return true;
+}
+
+bool
+cc_decode_left_out(CcDecoder *dec, uint16 *ns)
+{
+	uint16		ref = cc_read_u16(&dec->r);
+
+	if (dec->r.bad || ref >= dec->nnamespaces)
+		return refuse(dec, "a namespace was not announced");
+	*ns = dec->ns[ref];
 	return true;
 }

@@ -19,6 +19,7 @@
  *	'G'  likewise									the forgotten-vector
  *	'R'  likewise									a raise
  *	'F'  u8 slice, u32 len, a slice of the floor (floor.h)
+ *	'U'  u16 ns, a namespace of which entries were left out (journal.h)
  *
  * and whatever the user of this file adds (proto.h, journal.h), with other
  * letters.  Dictionaries belong to one message.
@@ -74,6 +75,12 @@ extern void cc_encode_vv(CcEncoder *enc, char type, const CcVV *v);
 /* Adds a slice of the floor; takes the lock of its partition. */
 extern void cc_encode_floor(CcEncoder *enc, int slice);
 
+/*
+ * Says of a namespace that entries of it were left out.  Takes less room than
+ * CC_RECORD_ENTRY_MAX, which is reserved.
+ */
+extern void cc_encode_left_out(CcEncoder *enc, uint16 ns);
+
 typedef struct CcDecoder
 {
 	CcReader	r;
@@ -109,6 +116,7 @@ extern char cc_decode_next(CcDecoder *dec);
 extern bool cc_decode_entry(CcDecoder *dec, CcEntry *e);
 extern bool cc_decode_vv(CcDecoder *dec, CcVV *v);
 extern bool cc_decode_floor(CcDecoder *dec, int *slice, const char **data, Size *len);
+extern bool cc_decode_left_out(CcDecoder *dec, uint16 *ns);
 
 /* A dictionary's number to our index; sets the error and returns false. */
 extern bool cc_decode_origin_ref(CcDecoder *dec, uint16 ref, uint16 *origin);

@@ -136,6 +136,7 @@ choose_identity(CcFiles *f, CcLoad *l, CcIdentityFound found, bool keep_id,
 	id->boot = cc_identity_next(boot);
 	id->clean = false;
 	cc.state->unclean = keep_id && !clean;
+	cc.state->owes = keep_id && !l->believing && l->unstable;
 	cc.state->first_seq = 1;
 	if (keep_id)
 	{
@@ -303,6 +304,9 @@ start_anew(CcFiles *f, uint64 system_id)
 			load_all(&l);
 		}
 		begin_chain(f, &l, why == NULL);
+		/* what was not loaded shall not stay in the files either */
+		f->rewritten = pg_atomic_read_u64(&cc.state->rewrite_wanted) -
+			(l.dropped ? 1 : 0);
 	}
 	report_load(&l, began, why);
 	cc_load_free(&l);

@@ -63,6 +63,7 @@ cc_state_init(void *mem, uint32 origin_cap)
 	pg_atomic_init_u64(&s->hlc_bound, 0);
 	pg_atomic_init_u64(&s->hlc_wanted, 0);
 	pg_atomic_init_u64(&s->sync_wanted, 0);
+	pg_atomic_init_u64(&s->rewrite_wanted, 0);
 	pg_atomic_init_u64(&s->hlc_given_up, 0);
 	pg_atomic_init_u32(&s->file_marked, 0);
 	pg_atomic_init_u64(&s->journaled, 0);

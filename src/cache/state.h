@@ -148,6 +148,10 @@ typedef struct CcStateShared
 	uint64		first_seq;		/* first position of this start; sequence
 								 * numbers of self below are of earlier ones */
 	bool		unclean;		/* this start followed an unclean stop */
+	bool		owes;			/* it does not know any more what it had
+								 * forgotten before others saw it, but by F: it
+								 * compares itself with every peer, once.
+								 * Before the phase leaves LOADING */
 
 	pg_atomic_uint32 phase;		/* CcPhase */
 	pg_atomic_uint32 was_ready; /* it has been CC_READY since the start */
@@ -180,6 +184,12 @@ typedef struct CcStateShared
 	pg_atomic_uint64 synced;
 	pg_atomic_uint32 journal_failed;
 	pg_atomic_uint32 bad_blocks;	/* damage that this start has met */
+
+	/*
+	 * Rises when a namespace has become unsaved, or saved: the files shall be
+	 * written anew.  By cc_namespace_applied; read by the writer.
+	 */
+	pg_atomic_uint64 rewrite_wanted;
 
 	bool		persist;		/* fixed at start; false: VVj is VV */
 

@@ -159,6 +159,7 @@ judge_run(const Digest *d, CcPartitionShared *p, uint32 *b, uint32 end,
 
 			if (h->ns == CC_NS_SYSTEM || cc_header_type(h) == CC_STUB ||
 				h->hash < d->low || h->hash > d->high ||
+				cc_namespace_has(h->ns, CC_NS_LOCAL) ||
 				cc_expire_cleared(h->ns, h->hlc))
 				continue;
 			if (n == KEYS_A_TIME)

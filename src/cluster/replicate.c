@@ -10,7 +10,7 @@
  */
 #include "cluster/replicate.h"
 
-#include "cache/cache.h"
+#include "cache/namespace.h"
 #include "cluster/detector.h"
 #include "cluster/greet.h"
 #include "cluster/sender.h"
@@ -165,7 +165,7 @@ begin_streaming(CcSender *s)
 
 	s->pos = have + 1;
 	s->pos_all = 0;
-	if (s->want_full || !cc_scan_covers_g(s))
+	if (s->want_full || cc_scan_owed(s) || !cc_scan_covers_g(s))
 		cc_scan_begin(s, true);
 	else if (have < cc_state_vv(self) && !cc_changelog_holds(s->pos))
 		cc_scan_begin(s, false);
@@ -330,6 +330,8 @@ ack(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head)
 							g.clean_hash);
 		s->skew_ms = g.wall_ms - cc_clock_ms();
 		cc_detector_heard(s->slot, now);
+		if (s->compared && s->nout == 0)
+			cc_scan_settle(s);
 		if ((head->flags & CC_MSG_F_HEARTBEAT) != 0)
 		{
 			pg_atomic_fetch_add_u64(&cc.members->member[s->slot].heartbeats, 1);
@@ -457,7 +459,8 @@ put_position(CcSender *s, const CcChangeRef *ref, Size *need, uint64 *entries)
 	for (h = cc_store_first(p, cc_store_bucket(p, ref->hash));
 		 h != NULL && fits; h = cc_store_next(p, h))
 	{
-		if (h->hash != ref->hash || cc_vv_get(&s->hs, h->origin) >= h->seq)
+		if (h->hash != ref->hash || cc_vv_get(&s->hs, h->origin) >= h->seq ||
+			!cc_namespace_travels(p, h))
 			continue;
 		if (!goes_out(s, h, ref))
 		{

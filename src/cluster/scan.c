@@ -14,7 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "cache/cache.h"
+#include "cache/namespace.h"
 #include "cluster/compare.h"
 #include "cluster/sender.h"
 
@@ -48,6 +48,26 @@ cc_scan_covers_g(CcSender *s)
 				cc_state_g(o);
 	}
 	return covers;
+}
+
+bool
+cc_scan_owed(CcSender *s)
+{
+	bool		owed;
+
+	cc_lock_shared(&cc.members->lock);
+	owed = cc.members->member[s->slot].owe_full;
+	cc_unlock(&cc.members->lock);
+	return owed && cc_rule(owed_comparison);
+}
+
+void
+cc_scan_settle(CcSender *s)
+{
+	cc_lock_exclusive(&cc.members->lock);
+	cc.members->member[s->slot].owe_full = false;
+	cc_unlock(&cc.members->lock);
+	s->compared = false;
 }
 
 void
@@ -128,6 +148,8 @@ put_bucket(CcSender *s, CcPartitionShared *p, uint32 b, bool digest,
 	{
 		bool		fits = true;
 
+		if (!cc_namespace_travels(p, h))
+			continue;
 		/* room for the origins that a digest's key may add */
 		if (cc_buf_room(&s->out.buf) < CC_RECORD_ENTRY_MAX)
 		{
@@ -280,7 +302,8 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 		CcEntry		e;
 		CcBuf		buf;
 
-		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0)
+		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0 ||
+			cc_namespace_has(ns, CC_NS_LOCAL))
 			continue;
 		cc_buf_init(&buf);
 		keylen = cc_cache_horizon_key((uint16) ns, key);
@@ -293,6 +316,36 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 		cc_buf_free(&buf);
 	}
 	cc_encode_vv(&s->out, 'R', raise);
+}
+
+/*
+ * Which namespaces are local here comes before any digest, which does not list
+ * their keys: who has not heard of it yet would take that for a loss.
+ */
+static void
+put_local_declarations(CcSender *s, uint64 *entries)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+	CcBuf		buf;
+
+	cc_buf_init(&buf);
+	for (uint32 ns = 0; ns < n; ns++)
+	{
+		char		key[CC_SYSTEM_KEY_MAX];
+		CcEntry		e;
+
+		if (!cc_namespace_has(ns, CC_NS_LOCAL))
+			continue;
+		buf.len = 0;
+		if (cc_cache_peek(CC_NS_SYSTEM, key,
+						  cc_namespace_key((uint16) ns, key), &e, &buf) &&
+			cc_vv_get(&s->hs, e.origin) < e.seq)
+		{
+			cc_encode_entry(&s->out, &e);
+			(*entries)++;
+		}
+	}
+	cc_buf_free(&buf);
 }
 
 /* The last batch of a scan or comparison: G, raise V. */
@@ -315,6 +368,7 @@ put_end(CcSender *s, bool full)
 	s->sent_seq = Max(s->sent_seq, cc_vv_get(&s->v, cc_state_self()));
 	s->phase = CC_SEND_IDLE;
 	s->again = full;
+	s->compared |= full;
 	cc_scan_leave(s);
 }
 
@@ -338,6 +392,8 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 		*flags |= CC_MSG_F_FULL;
 	if (full && s->first_batch)
 		*flags |= CC_MSG_F_FULL_BEGIN;
+	if (s->first_batch)
+		put_local_declarations(s, entries);
 
 	if (s->phase == CC_SEND_FLOOR)
 	{

@@ -56,6 +56,7 @@ struct CcSender
 	bool		first_batch;
 	bool		counted;		/* in store->comparisons_out */
 	bool		again;			/* a further round of the same comparison */
+	bool		compared;		/* one has been sent to its end */
 	bool		more;			/* the walk has stopped for breath and has
 								 * nothing to send yet */
 	int			slice;			/* next slice of the floor to send */
@@ -103,6 +104,13 @@ extern void cc_scan_put_raise(CcSender *s, const CcVV *raise);
 
 /* PROTOCOL.md, forgotten first: whether the peer has seen all that is gone. */
 extern bool cc_scan_covers_g(CcSender *s);
+
+/*
+ * Whether our start lost a G that this peer may not have covered, so that it
+ * is owed a full comparison; and when it has taken one in.
+ */
+extern bool cc_scan_owed(CcSender *s);
+extern void cc_scan_settle(CcSender *s);
 
 extern void cc_scan_begin(CcSender *s, bool full);
 

@@ -80,6 +80,9 @@ cc_membership_learn(const CcNodeId *id, uint64 boot, const CcVV *vv,
 	CcMembersShared *ms = cc.members;
 	CcMemberShared *m = NULL;
 	int			slot;
+	uint16		self = cc_state_self();
+	uint64		had;
+	bool		news;
 
 	cc_lock_exclusive(&ms->lock);
 	for (slot = 0; slot < (int) ms->nmembers; slot++)
@@ -99,7 +102,9 @@ cc_membership_learn(const CcNodeId *id, uint64 boot, const CcVV *vv,
 	if (!m->k_known || (boot > m->boot && cc_rule(new_boot)))
 		reset_knowledge(slot);
 	m->boot = boot;
+	had = cc_membership_row(ms->k, slot)[self];
 	join_known(slot, vv);
+	news = cc_membership_row(ms->k, slot)[self] > had;
 
 	if (clean != NULL)
 	{
@@ -113,6 +118,8 @@ cc_membership_learn(const CcNodeId *id, uint64 boot, const CcVV *vv,
 		m->clean_hash = hash;
 	}
 	cc_unlock(&ms->lock);
+	if (news)
+		cc_announce_acks();
 }
 
 bool

@@ -13,6 +13,7 @@
 #include "cluster/membership.h"
 #include "cache/extra.h"
 #include "funcs/args.h"
+#include "funcs/sync.h"
 #include "utils/builtins.h"
 
 void
@@ -143,6 +144,7 @@ wait_for(uint16 ns, const CcOutcome *o)
 {
 	if (cc_journal_sync_mode == CC_SYNC_ALWAYS)
 		cc_cache_wait_journal(o->pos, true);
+	cc_sync_wait(ns, o->pos);
 }
 
 static bool
@@ -214,6 +216,7 @@ cc_write_clear(uint16 ns)
 	result = cc_xact_clear_now(ns);
 	if (result != CC_DONE)
 		reject(result, &c);
+	cc_sync_wait_all(ns);
 }
 
 void

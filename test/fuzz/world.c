@@ -256,6 +256,11 @@ cc_announce_journal(void)
 {
 }
 
+void
+cc_announce_acks(void)
+{
+}
+
 /* ---- files ---- */
 
 typedef struct MemFile

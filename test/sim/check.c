@@ -26,21 +26,19 @@
  *	N-bound		it has more than its max_memory
  *	P4-undone	a delete or put was replaced by what nobody wrote after it
  *	C-*			of counters; see counter.c
+ *	local		an entry of a local namespace has left its node
  *	L-*			what should have come to an end has not
  *
  *-------------------------------------------------------------------------
  */
 #include "sim.h"
 
-/* The highest horizon of data here. */
 uint64
-sim_horizon(void)
+sim_horizon(SimSort sort)
 {
-	uint64		h = 0;
+	uint16		ns = cc_state_find_namespace("postgres", sim_sort_name[sort]);
 
-	for (uint32 i = 1; i < pg_atomic_read_u32(&cc.state->nnamespaces); i++)
-		h = Max(h, pg_atomic_read_u64(&cc_namespace(i)->horizon));
-	return h;
+	return ns == CC_NO_NS ? 0 : pg_atomic_read_u64(&cc_namespace(ns)->horizon);
 }
 
 /* What the store holds of a key now, whoever has its lock. */
@@ -101,8 +99,12 @@ check_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 	CcHeaderShared *h;
 	SimVersion	v;
 
+	uint64		horizon = sim_horizon(sim.key_sort[d->key]);
+
+	/* I1: dots of namespaces that never leave their node are exempt */
 	if (sim_version_cmp(g, &d->version) >= 0 ||
-		(!system && sim_horizon() >= d->version.hlc))
+		sim.key_sort[d->key] == SIM_LOCAL ||
+		(!system && horizon >= d->version.hlc))
 		return;
 	/* of a retired origin there may be dots that nobody has any more */
 	if (to == CC_VV_INF && (!full || system || !anybody_took(d)))
@@ -116,7 +118,7 @@ check_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 
 	/* a full comparison has taken away what is older */
 	h = sim_stored(sim_key_hash(d->key));
-	if (h != NULL && cc_header_type(h) != CC_STUB && h->hlc > sim_horizon())
+	if (h != NULL && cc_header_type(h) != CC_STUB && h->hlc > horizon)
 	{
 		sim_stored_version(node, h, &v);
 		if (sim_version_cmp(&v, &d->version) < 0 && to == CC_VV_INF)
@@ -198,6 +200,9 @@ sim_check_take(const CcEntry *e)
 			  sim_dot_text(origin, e->seq), sim_hlc_text(v.hlc),
 			  e->type == CC_STUB ? " (stub)" : "");
 	check_same("takes", e, origin, d, &v);
+	if (sim.key_sort[key] == SIM_LOCAL)
+		sim_violate("local", "%s takes %s, which is local to another node",
+					node->name, sim_key_text(key));
 	if (e->type != CC_STUB && e->ns != CC_NS_SYSTEM &&
 		sim_version_cmp(&node->ghost[key], &v) > 0)
 		sim_violate("P2-resurrect",
@@ -314,7 +319,7 @@ sim_check_read_begin(SimNode *node, int key, SimRead *r)
 	r->key = key;
 	r->ghost = node->ghost[key];
 	r->now_ms = cc_hlc_now_ms(&cc.state->hlc);
-	r->horizon = sim_horizon();
+	r->horizon = sim_horizon(sim.key_sort[key]);
 	r->over = node->over[key];
 }
 

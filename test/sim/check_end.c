@@ -151,7 +151,8 @@ served(SimNode *node, int key)
 
 	sim_enter(node);
 	h = sim_stored(sim_key_hash(key));
-	if (h == NULL || cc_header_type(h) == CC_STUB || h->hlc <= sim_horizon() ||
+	if (h == NULL || cc_header_type(h) == CC_STUB ||
+		h->hlc <= sim_horizon(sim.key_sort[key]) ||
 		(h->expires != 0 && cc_hlc_now_ms(&cc.state->hlc) >= h->expires))
 		return NULL;
 	return h;
@@ -186,11 +187,23 @@ check_key(int key, uint64 highest_horizon, const char *why)
 	SimDot	   *d;
 	char		lack[64] = "";
 	bool		some = false;
+	SimVersion	disk = {0};
+	bool		forgotten = false;
 
 	for (int i = 0; i < SIM_MAX_NODES; i++)
 	{
-		if (active(&sim.node[i]))
-			sim_version_raise(&newest, &sim.node[i].ghost[key]);
+		SimNode    *node = &sim.node[i];
+
+		if (!active(node))
+			continue;
+		sim_version_raise(&newest, &node->ghost[key]);
+		sim_version_raise(&disk, &node->journaled[key]);
+	}
+	/* what was on disk is not undone, though the node may not know it now */
+	if (sim_version_cmp(&newest, &disk) < 0)
+	{
+		newest = disk;
+		forgotten = true;
 	}
 	if (newest.hlc == 0 || (d = sim_oracle_written(key, &newest)) == NULL)
 		return;
@@ -222,7 +235,7 @@ check_key(int key, uint64 highest_horizon, const char *why)
 						d->value == 0 ? "a delete" : "a value",
 						why ? why : "settled");
 	}
-	if (lack[0] != '\0' && d->value != 0 && d->expires == 0 &&
+	if (lack[0] != '\0' && !forgotten && d->value != 0 && d->expires == 0 &&
 		newest.hlc > highest_horizon && !sim_oracle_evicted(key, &newest))
 		sim_violate("P3-miss", "%s of hlc %s, which nobody evicted, is missing on%s%s; %s",
 					sim_key_text(key), sim_hlc_text(newest.hlc), lack,
@@ -270,8 +283,41 @@ check_counts(SimNode *node)
 	}
 }
 
-void
-sim_check_final(const char *why)
+/*
+ * A key of a local namespace, of which each node has its own: what it had
+ * taken last it serves, whatever the others did.
+ */
+static void
+check_local_key(int key)
+{
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		SimNode    *node = &sim.node[i];
+		SimVersion *own = &node->ghost[key];
+		CcHeaderShared *h;
+		SimDot	   *d;
+		SimVersion	v = {0};
+
+		if (!active(node) || !node->up || own->hlc == 0 ||
+			(d = sim_oracle_written(key, own)) == NULL)
+			continue;
+		h = served(node, key);
+		if (h != NULL)
+			sim_stored_version(node, h, &v);
+		if (h != NULL && sim_version_cmp(&v, own) != 0)
+			sim_violate("local", "%s serves %s of hlc %s, but its own newest write was hlc %s",
+						node->name, sim_key_text(key), sim_hlc_text(v.hlc),
+						sim_hlc_text(own->hlc));
+		if (h == NULL && d->value != 0 && d->expires == 0 &&
+			own->hlc > sim_horizon(SIM_LOCAL) && !sim_oracle_evicted(key, own))
+			sim_violate("local", "%s has lost its own %s of hlc %s", node->name,
+						sim_key_text(key), sim_hlc_text(own->hlc));
+	}
+}
+
+/* The highest horizon of a sort; all nodes must have it. */
+static uint64
+check_horizon(SimSort sort)
 {
 	uint64		highest = 0;
 
@@ -280,7 +326,7 @@ sim_check_final(const char *why)
 		if (active(&sim.node[i]) && sim.node[i].up)
 		{
 			sim_enter(&sim.node[i]);
-			highest = Max(highest, sim_horizon());
+			highest = Max(highest, sim_horizon(sort));
 		}
 	}
 	for (int i = 0; i < SIM_MAX_NODES; i++)
@@ -288,17 +334,38 @@ sim_check_final(const char *why)
 		if (!active(&sim.node[i]) || !sim.node[i].up)
 			continue;
 		sim_enter(&sim.node[i]);
-		if (sim_horizon() != highest)
-			sim_violate("P3-horizon", "%s has the horizon %s, others %s",
-						sim.node[i].name, sim_hlc_text(sim_horizon()),
-						sim_hlc_text(highest));
-		if (why == NULL)
-			check_counts(&sim.node[i]);
+		if (sim_horizon(sort) != highest)
+			sim_violate("P3-horizon", "%s has the horizon %s of \"%s\", others %s",
+						sim.node[i].name, sim_hlc_text(sim_horizon(sort)),
+						sim_sort_name[sort], sim_hlc_text(highest));
+	}
+	return highest;
+}
+
+void
+sim_check_final(const char *why)
+{
+	uint64		horizon[SIM_NSORTS] = {0};
+
+	horizon[SIM_SAVED] = check_horizon(SIM_SAVED);
+	horizon[SIM_UNSAVED] = check_horizon(SIM_UNSAVED);
+	for (int i = 0; i < SIM_MAX_NODES && why == NULL; i++)
+	{
+		if (!active(&sim.node[i]) || !sim.node[i].up)
+			continue;
+		sim_enter(&sim.node[i]);
+		check_counts(&sim.node[i]);
 	}
 	for (int key = 0; key < sim.nkeys; key++)
 	{
-		if (!sim.key_system[key])
-			check_key(key, highest, why);
+		SimSort		sort = sim.key_sort[key];
+
+		if (sim.key_system[key])
+			continue;
+		if (sort == SIM_LOCAL)
+			check_local_key(key);
+		else
+			check_key(key, horizon[sort], why);
 	}
 	sim_counter_final();
 	if (why != NULL)

@@ -71,9 +71,13 @@ check_loaded_dot(SimNode *node, SimVersion *before, int origin, SimDot *d,
 {
 	SimVersion *loaded = &node->loaded[d->key];
 	bool		system = sim.key_system[d->key];
+	uint64		horizon = sim_horizon(sim.key_sort[d->key]);
 	CcHeaderShared *h;
 
-	if (!system && sim_horizon() >= d->version.hlc)
+	if (!system && horizon >= d->version.hlc)
+		return;
+	/* I1: dots of namespaces that never leave their node are exempt */
+	if (sim.key_sort[d->key] == SIM_LOCAL)
 		return;
 	if (retired && (d->taken & (1u << node->no)) == 0)
 		return;
@@ -85,7 +89,7 @@ check_loaded_dot(SimNode *node, SimVersion *before, int origin, SimDot *d,
 	if (retired || sim_version_cmp(loaded, &d->version) >= 0)
 		return;
 	h = sim_stored(sim_key_hash(d->key));
-	if ((h != NULL && cc_header_type(h) != CC_STUB && h->hlc > sim_horizon()) ||
+	if ((h != NULL && cc_header_type(h) != CC_STUB && h->hlc > horizon) ||
 		(h == NULL && !forgotten(node, d->key, &d->version)))
 		sim_violate("I1-load", "%s starts with VV at %s of %s but without it",
 					node->name, sim_dot_text(origin, d->seq),
@@ -130,20 +134,61 @@ forget_over(SimNode *node)
 	}
 }
 
+/* Whether there was a newer write of the key, anywhere. */
+static bool
+superseded(int key, const SimVersion *v)
+{
+	for (int i = 0; i < sim.norigins; i++)
+	{
+		SimOrigin  *o = &sim.origin[i];
+
+		for (int d = 0; d < o->ndots; d++)
+		{
+			if (o->dot[d].key == key &&
+				sim_version_cmp(&o->dot[d].version, v) > 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Whether the store lacks what was on disk.  Where no VV is believed since the
+ * files left out an unsaved namespace, nothing says any more that a delete was
+ * seen and forgotten; but what is older must be gone all the same.
+ */
+static bool
+lost(SimNode *node, int key, const SimVersion *had)
+{
+	CcHeaderShared *h = sim_stored(sim_key_hash(key));
+	SimDot	   *d = sim_oracle_written(key, had);
+
+	if (sim_version_cmp(&node->ghost[key], had) >= 0 || node->disk_hurt ||
+		sim_horizon(sim.key_sort[key]) >= had->hlc)
+		return false;
+	if (!sim.cfg.sorts || d == NULL)
+		return true;
+	if (h != NULL && cc_header_type(h) != CC_STUB)
+		return true;
+	return d->value != 0 && d->expires == 0 &&
+		!sim_oracle_evicted(key, had) && !superseded(key, had);
+}
+
 static void
 check_durable(SimNode *node, int key)
 {
-	SimVersion *had = node->lost_power ? &node->synced[key] :
-		&node->journaled[key];
+	SimVersion *journaled = &node->journaled[key];
+	SimVersion *synced = &node->synced[key];
+	SimVersion *had = node->lost_power ? synced : journaled;
 
-	if (sim_version_cmp(&node->ghost[key], had) < 0 && !node->disk_hurt &&
-		sim_horizon() < had->hlc)
+	if (lost(node, key, had))
 		sim_violate("P2-durable", "%s has lost %s of hlc %s, which was on disk",
 					node->name, sim_key_text(key), sim_hlc_text(had->hlc));
-	if (sim_version_cmp(&node->ghost[key], &node->journaled[key]) < 0)
-		memset(&node->journaled[key], 0, sizeof(SimVersion));
-	if (sim_version_cmp(&node->ghost[key], &node->synced[key]) < 0)
-		memset(&node->synced[key], 0, sizeof(SimVersion));
+	if (node->disk_hurt)
+		memset(synced, 0, sizeof(SimVersion));
+	if (sim_version_cmp(&node->ghost[key], journaled) < 0 &&
+		(node->lost_power || node->disk_hurt))
+		*journaled = *synced;
 }
 
 /*

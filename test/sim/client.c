@@ -7,6 +7,15 @@
  */
 #include "sim.h"
 
+const char *const sim_sort_name[SIM_NSORTS] = {"default", "unsaved", "local"};
+
+/* Keys take turns; the most used one is saved, and so are pure counters. */
+static SimSort
+sort_of(int no)
+{
+	return sim.cfg.sorts && no < sim.cfg.keys ? (SimSort) (no % SIM_NSORTS) : SIM_SAVED;
+}
+
 uint16
 sim_client_namespace(void)
 {
@@ -24,6 +33,34 @@ sim_client_namespace(void)
 		pg_atomic_write_u32(&n->own_list, CC_LIST_OWN);
 	}
 	return ns;
+}
+
+static uint16
+data_namespace(SimSort sort)
+{
+	if (sort == SIM_SAVED)
+		return sim_client_namespace();
+	return cc_state_namespace("postgres", sim_sort_name[sort]);
+}
+
+/*
+ * cache_namespace, as users do before they write; false: not now.  Several
+ * nodes may declare the same at once.
+ */
+static bool
+declare(uint16 ns, SimSort sort)
+{
+	CcDeclaration d;
+	uint64		pos;
+	CcResult	result;
+
+	if (sort == SIM_SAVED || cc_namespace_has(ns, CC_NS_DECLARED))
+		return true;
+	cc_namespace_defaults(ns, &d);
+	d.persist = sort != SIM_UNSAVED;
+	d.replicate = sort != SIM_LOCAL;
+	result = cc_namespace_store(ns, &d, &pos);
+	return result == CC_DONE || result == CC_UNCHANGED;
 }
 
 uint16
@@ -103,10 +140,13 @@ change(SimNode *node, const SimAction *a)
 {
 	char		name[16];
 	char		value[4096];
-	CcChange	c = {.ns = sim_client_namespace()};
+	SimSort		sort = sort_of(a->other);
+	CcChange	c = {.ns = data_namespace(sort)};
 	CcOutcome	o;
 	int			key = key_number(c.ns, a->other);
 
+	if (!declare(c.ns, sort))
+		return;
 	c.key = name;
 	c.keylen = sim_client_key(a->other, name);
 	c.type = CC_TEXT;
@@ -130,6 +170,7 @@ change(SimNode *node, const SimAction *a)
 			break;
 	}
 	if (cc_cache_change(&c, &o) == CC_DONE && o.pos != 0 &&
+		sort != SIM_UNSAVED &&
 		sim_below(2, SIM_U_VALUE, a->id, 2, 0) == 0)
 		note_journaled(node, key, o.pos, o.hlc);
 }
@@ -137,7 +178,7 @@ change(SimNode *node, const SimAction *a)
 static void
 read_key(SimNode *node, int no)
 {
-	uint16		ns = sim_client_namespace();
+	uint16		ns = data_namespace(sort_of(no));
 	int			key = key_number(ns, no);
 	char		name[16];
 	uint16		len = sim_client_key(no, name);
@@ -219,6 +260,22 @@ sim_client_forget_stray(SimNode *node, const CcMemberShared *m)
 }
 
 static void
+clear(const SimAction *a)
+{
+	SimSort		sort = SIM_SAVED;
+	uint16		ns;
+
+	if (sim.cfg.sorts)
+		sort = (SimSort) sim_below(SIM_NSORTS, SIM_U_VALUE, a->id, 3, 0);
+	ns = data_namespace(sort);
+	if (!declare(ns, sort))
+		return;
+	for (int key = 0; key < sim.nkeys; key++)
+		sim_counter_lost(key, "cleared");
+	cc_cache_clear(ns);
+}
+
+static void
 operate(void *arg)
 {
 	const SimAction *a = arg;
@@ -230,9 +287,7 @@ operate(void *arg)
 			read_key(node, a->other);
 			break;
 		case SIM_CLEAR:
-			for (int key = 0; key < sim.nkeys; key++)
-				sim_counter_lost(key, "cleared");
-			cc_cache_clear(sim_client_namespace());
+			clear(a);
 			break;
 		case SIM_MEET:
 			add_seed(sim.node[a->other].name);

@@ -120,7 +120,8 @@ parse_stored(uint64 hash, Counter *c)
 	CcHeaderShared *h = sim_stored(hash);
 
 	if (h == NULL || cc_header_type(h) != CC_COUNTER ||
-		h->hlc <= sim_horizon() || h->vallen > VALUE_MAX ||
+		h->hlc <= pg_atomic_read_u64(&cc_namespace(h->ns)->horizon) ||
+		h->vallen > VALUE_MAX ||
 		(h->expires != 0 && cc_hlc_now_ms(&cc.state->hlc) >= h->expires))
 		return false;
 	cc_store_copy_value(cc_store_partition_of(hash), h, value);

@@ -56,6 +56,23 @@ sim_oracle_origin(SimNode *node, int origin)
 	return node->origin_map[origin] - 1;
 }
 
+/* Of a horizon, which is a system entry, that of its namespace */
+static SimSort
+key_sort(uint16 ns, const char *key, Size len)
+{
+	for (int i = 0; i < SIM_NSORTS; i++)
+	{
+		const char *name = sim_sort_name[i];
+		Size		n = strlen(name);
+
+		if (ns == CC_NS_SYSTEM ? key[0] == 'h' && len > n &&
+			memcmp(key + len - n, name, n) == 0 :
+			strcmp(cc_namespace(ns)->name, name) == 0)
+			return (SimSort) i;
+	}
+	return SIM_SAVED;
+}
+
 /* The key of an entry: by its hash, as the key itself may not be at hand. */
 int
 sim_oracle_key(uint64 hash, uint16 ns, const char *key, Size len)
@@ -72,6 +89,7 @@ sim_oracle_key(uint64 hash, uint16 ns, const char *key, Size len)
 		sim_violate("limit", "more than %d keys", SIM_MAX_KEYS);
 	key_hash[sim.nkeys] = hash;
 	sim.key_system[sim.nkeys] = ns == CC_NS_SYSTEM;
+	sim.key_sort[sim.nkeys] = key_sort(ns, key, len);
 	sim.key_len[sim.nkeys] = Min(len, sizeof(sim.key_name[0]));
 	memcpy(sim.key_name[sim.nkeys], key, sim.key_len[sim.nkeys]);
 	memset(&sim.key_last[sim.nkeys], 0, sizeof(SimVersion));
@@ -274,7 +292,9 @@ sim_key_text(int key)
 	CcNodeId	id;
 
 	if (!sim.key_system[key])
-		snprintf(t, 128, "%.*s", (int) sim.key_len[key], k);
+		snprintf(t, 128, "%s%.*s", sim.key_sort[key] == SIM_UNSAVED ? "u:" :
+				 sim.key_sort[key] == SIM_LOCAL ? "l:" : "",
+				 (int) sim.key_len[key], k);
 	else if (sim.key_len[key] == 1 + CC_ID_LEN && k[0] != 'h')
 	{
 		memcpy(id.b, k + 1, CC_ID_LEN);
@@ -284,6 +304,7 @@ sim_key_text(int key)
 	}
 	else
 		snprintf(t, 128, "%s", k[0] == 'h' ? "horizon" :
-				 k[0] == 'c' ? "cluster id" : "system");
+				 k[0] == 'c' ? "cluster id" :
+				 k[0] == 'n' ? "declaration" : "system");
 	return t;
 }

@@ -137,6 +137,7 @@ draw_config(void)
 	}
 	c->partial_end = unit_by_name("partial_end") < 0.2;
 	c->persist = true;
+	c->sorts = unit_by_name("sorts") < 0.5;
 
 	/* so that a run sees many blocks, and snapshots in pieces */
 	cc_files_limits.block_bytes = (Size) DRAW("block_bytes", 200, 1000, 100000);

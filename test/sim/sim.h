@@ -32,6 +32,7 @@
 #include "cache/cache.h"
 #include "cache/expire.h"
 #include "cache/files.h"
+#include "cache/namespace.h"
 #include "cluster/detector.h"
 #include "cluster/receive.h"
 #include "cluster/replicate.h"
@@ -55,6 +56,17 @@ typedef struct SimNode SimNode;
 typedef struct SimFiber SimFiber;
 typedef struct SimConn SimConn;
 typedef struct SimFile SimFile;
+
+/* ---- the namespaces of data; see client.c ---- */
+typedef enum SimSort
+{
+	SIM_SAVED,					/* "default" */
+	SIM_UNSAVED,				/* declared with persist => false */
+	SIM_LOCAL,					/* declared with replicate => false */
+	SIM_NSORTS
+} SimSort;
+
+extern const char *const sim_sort_name[SIM_NSORTS];
 
 /* ---- what happens to whom; see schedule.c ---- */
 typedef enum SimActionKind
@@ -218,6 +230,7 @@ typedef struct SimConfig
 	int			first_group;	/* nodes of the first */
 	bool		partial_end;	/* some links stay down at the end */
 	bool		persist;
+	bool		sorts;			/* keys are of all three sorts */
 } SimConfig;
 
 typedef struct SimEvent
@@ -266,6 +279,7 @@ typedef struct Sim
 	bool		key_system[SIM_MAX_KEYS];
 	SimVersion	key_last[SIM_MAX_KEYS]; /* the newest that a user wrote */
 	uint8		key_last_type[SIM_MAX_KEYS];
+	SimSort		key_sort[SIM_MAX_KEYS];
 	SimOrigin	origin[SIM_MAX_ORIGINS];
 	int			nactions;
 
@@ -442,8 +456,8 @@ extern const char *sim_key_text(int key);
 
 /* ---- check.c ---- */
 
-/* The highest horizon of data on the node that we are at. */
-extern uint64 sim_horizon(void);
+/* The horizon of the namespace of that sort, on the node that we are at. */
+extern uint64 sim_horizon(SimSort sort);
 
 /* What its store holds of a key now, whoever has the lock; NULL: nothing. */
 extern CcHeaderShared *sim_stored(uint64 hash);
@@ -459,7 +473,7 @@ typedef struct SimRead
 	SimVersion	ghost;
 	SimVersion	over;
 	int64		now_ms;
-	uint64		horizon;
+	uint64		horizon;		/* of its namespace */
 } SimRead;
 
 extern void sim_check_read_begin(SimNode *node, int key, SimRead *r);

@@ -265,6 +265,8 @@ typedef struct CcLock
 	X(counters_join) \
 	X(counter_begun) \
 	X(join_version) \
+	X(left_out) \
+	X(owed_comparison) \
 	X(touch)
 
 typedef enum SimRule
