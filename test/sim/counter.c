@@ -177,7 +177,16 @@ sim_counter_stored(SimNode *node, int key, const CcEntry *e, bool written)
 
 	parse(e->value, e->vallen, &new);
 	if (parse_stored(e->hash, &old))
-		check_grows(node, key, &old, &new);
+	{
+		Size		both = CC_COUNTER_HEAD +
+			(Size) (old.nparts + new.nparts) * CC_COUNTER_PART;
+
+		/* what is beyond the namespace's memory is not joined */
+		if (cc_store_fits(e->ns, e->keylen + both))
+			check_grows(node, key, &old, &new);
+		else
+			sim_counter_lost(key, "too large");
+	}
 	if (sim.tracing)
 	{
 		int64		sum;
