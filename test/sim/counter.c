@@ -178,7 +178,16 @@ sim_counter_stored(SimNode *node, int key, const CcEntry *e, bool written)
 
 	parse(e->value, e->vallen, &new);
 	if (parse_stored(e->hash, &old))
-		check_grows(node, key, &old, &new);
+	{
+		Size		both = CC_COUNTER_HEAD +
+			(Size) (old.nparts + new.nparts) * CC_COUNTER_PART;
+
+		/* what is beyond the namespace's memory is not joined */
+		if (cc_store_fits(e->ns, e->keylen + both))
+			check_grows(node, key, &old, &new);
+		else
+			sim_counter_lost(key, "too large");
+	}
 	if (sim.tracing)
 	{
 		int64		sum;
@@ -314,6 +323,9 @@ check_sum(SimNode *node, int key, int k)
 void
 sim_counter_final(void)
 {
+	/* a life that is not remembered may have counted under the same origin */
+	if (sim.rolls_back)
+		return;
 	/* who was never a member of one's group has not been waited for */
 	bool		strangers = sim.cfg.groups > 1 || sim.nids > sim.cfg.nodes;
 

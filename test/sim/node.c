@@ -475,8 +475,9 @@ sim_node_crash(SimNode *node, bool power)
 	sim_enter(node);
 	sim_trace("%s", node->stopping ? "is down" :
 			  power ? "LOSES POWER" : "CRASHES");
-	/* who has stopped has saved all */
-	if (node->writer != NULL)
+	/* who has stopped has saved all, if it could */
+	if (node->writer != NULL || !cc.state->persist ||
+		sim.now < node->full_until)
 		sim_counter_crashed(node);
 	sim_net_node_gone(node);
 	sim_fibers_drop(node);
