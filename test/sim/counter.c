@@ -293,6 +293,18 @@ active(SimNode *node)
 	return node->exists && !node->removed;
 }
 
+/* A node that was removed takes with it what it alone had. */
+static bool
+was_removed(int origin)
+{
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		if (sim.node[i].removed && sim.node[i].id == sim.origin[origin].id)
+			return true;
+	}
+	return false;
+}
+
 static void
 check_sum(SimNode *node, int key, int k)
 {
@@ -306,7 +318,7 @@ check_sum(SimNode *node, int key, int k)
 	{
 		const Part *p = find_part(&c, o);
 		uint64		has = p == NULL ? 0 : p->step;
-		uint32		least = crashed[o] ? 0 : made[k][o];
+		uint32		least = crashed[o] || was_removed(o) ? 0 : made[k][o];
 
 		for (int i = 0; i < SIM_MAX_NODES; i++)
 		{
