@@ -909,7 +909,7 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 
 	cc_buf_free(&scratch);
 	if (o->result == CC_DONE && unlikely(cc_evict_over(c->ns)))
-		cc_evict_namespace(c->ns, w.hash, w.chunks);
+		cc_evict_namespace(c->ns, w.hash, w.chunks, CC_EVICT_MORE);
 	if (o->result == CC_DONE && c->op != CC_OP_LOAD)
 	{
 		cc_wake_writer();

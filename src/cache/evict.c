@@ -18,9 +18,6 @@
 /* How many of the oldest stubs are looked at for one that the journal holds */
 #define STUB_STEPS		16
 
-/* Values that a put evicts in its namespace beyond the chunks that it brought */
-#define FEW_MORE		32
-
 /* Buckets and entries that it looks at for values outside its own list */
 #define SEEK_LOOKS		1024
 
@@ -413,16 +410,16 @@ shrink_partition(CcPartitionShared *p, Shrink *s, uint32 n)
 }
 
 void
-cc_evict_namespace(uint16 ns, uint64 hash, uint32 chunks)
+cc_evict_namespace(uint16 ns, uint64 hash, uint32 chunks, uint32 more)
 {
 	pg_atomic_uint32 *turn = &cc_namespace(ns)->evict_turn;
 	uint32		npartitions = cc.store->npartitions;
 	Shrink		s = {.ns = ns, .hash = hash, .chunks = chunks};
 	uint32		n;
 
-	s.most = chunks + FEW_MORE;
-	s.looks = SEEK_LOOKS;
-	n = Max(FEW_MORE, s.most / npartitions + 1);
+	s.most = chunks + more;
+	s.looks = SEEK_LOOKS + (int) more;
+	n = Max(CC_EVICT_MORE, s.most / npartitions + 1);
 	shrink_partition(cc_store_partition_of(hash), &s, n);
 	for (uint32 i = 0; i < npartitions && s.gone < s.most && cc_evict_over(ns);
 		 i++)

@@ -73,11 +73,15 @@ cc_evict_over(uint16 ns)
 /*
  * Evicts in a namespace that is over, until it is not: first in the partition
  * of hash, where an entry of this hash is spared unless the bound has no room
- * for it alone, then going round the others once at most.  No more values go
- * than the chunks that were stored and a few, so that a bound that was lowered
- * is reached step by step.  No lock may be held, one partition's is taken at a
- * time; allocates nothing and raises no error.
+ * for it alone, then going round the others once at most.  So many values go
+ * at most as chunks were stored, and some more, so that a bound that was
+ * lowered is reached step by step.  No lock may be held, one partition's is
+ * taken at a time; allocates nothing and raises no error.
  */
-extern void cc_evict_namespace(uint16 ns, uint64 hash, uint32 chunks);
+extern void cc_evict_namespace(uint16 ns, uint64 hash, uint32 chunks,
+							   uint32 more);
+
+/* For whoever has stored something */
+#define CC_EVICT_MORE	32
 
 #endif							/* CC_EVICT_H */

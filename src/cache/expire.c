@@ -107,7 +107,7 @@ bound_namespaces(int partition)
 	{
 		if (cc_evict_over((uint16) ns))
 			cc_evict_namespace((uint16) ns,
-							   cc_store_bucket_hash(partition, 0), most);
+							   cc_store_bucket_hash(partition, 0), 0, most);
 	}
 }
 

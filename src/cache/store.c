@@ -673,6 +673,7 @@ cc_store_settle(CcPartitionShared *p, CcHeaderShared *h)
 	else
 		l->newest = c;
 	l->oldest = c;
+	l->hand = c;
 	count_entry(p, h, 1, chunks_of(h));
 	cc_store_end(p);
 }

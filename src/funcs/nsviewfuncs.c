@@ -143,6 +143,15 @@ form_namespace(uint16 ns, CcDeclaration *d, Datum *values, bool *nulls)
 					  CC_CHUNK_SIZE);
 }
 
+/* What was cleared is counted until it is found, so then they are looked at. */
+static bool
+has_entries(uint16 ns)
+{
+	return pg_atomic_read_u64(&cc_namespace(ns)->entries) > 0 &&
+		(pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0 ||
+		 cc_cache_count(ns) > 0);
+}
+
 /*
  * Every database has a "default", also one that is long gone; that of another
  * database is shown when something was said of it or it holds something.
@@ -152,7 +161,7 @@ is_shown(uint16 ns, const CcDeclaration *d, const char *database)
 {
 	return d->version != 0 ||
 		strcmp(cc_namespace(ns)->database, database) == 0 ||
-		pg_atomic_read_u64(&cc_namespace(ns)->entries) > 0;
+		has_entries(ns);
 }
 
 Datum

@@ -579,12 +579,17 @@ chain_length(CcPartitionShared *p, CcHeaderShared *h)
 	return n;
 }
 
+/* Values, and their chunks, that were found by namespace */
+static uint64 found_entries[CC_MAX_NAMESPACES];
+static uint64 found_chunks[CC_MAX_NAMESPACES];
+
 static void
 check_partition(CcPartitionShared *p)
 {
 	uint32		count[CC_NLISTS] = {0};
 	uint32		chunks[CC_NLISTS] = {0};
 	uint32		used = 0;
+	uint32		values = 0;
 
 	insist(p->mutating == 0, "nothing half-changed");
 	insist(!cc_lock_held(&p->lock), "no lock is held");
@@ -607,6 +612,12 @@ check_partition(CcPartitionShared *p)
 			insist(h->origin < cc_state_norigins() &&
 				   h->writer < cc_state_norigins() &&
 				   h->at_node < cc_state_norigins(), "known origins");
+			if (cc_list_of_values(list))
+			{
+				found_entries[h->ns]++;
+				found_chunks[h->ns] += n;
+				values++;
+			}
 			count[list]++;
 			chunks[list] += n;
 			used += n;
@@ -615,14 +626,25 @@ check_partition(CcPartitionShared *p)
 	for (int i = 0; i < CC_NLISTS; i++)
 		insist(count[i] == p->list[i].count && chunks[i] == p->list[i].chunks,
 			   "the lists' counts");
+	insist(values == p->values, "the count of values");
 	insist(used + p->nfree == p->nchunks, "every chunk is used or free");
 }
 
 void
 world_check(void)
 {
+	memset(found_entries, 0, sizeof(found_entries));
+	memset(found_chunks, 0, sizeof(found_chunks));
 	for (uint32 i = 0; i < cc.store->npartitions; i++)
 		check_partition(cc_store_partition((int) i));
+	for (uint32 i = 0; i < CC_MAX_NAMESPACES; i++)
+	{
+		if (i < pg_atomic_read_u32(&cc.state->nnamespaces))
+			insist(pg_atomic_read_u64(&cc_namespace(i)->entries) ==
+				   found_entries[i] &&
+				   pg_atomic_read_u64(&cc_namespace(i)->chunks) ==
+				   found_chunks[i], "the counts of the namespaces");
+	}
 	insist(!cc_lock_held(&cc.state->lock) && !cc_lock_held(&cc.log->lock) &&
 		   !cc_lock_held(&cc.members->lock), "no lock is held");
 }
