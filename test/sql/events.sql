@@ -16,6 +16,9 @@ SELECT max(id) AS seen FROM cache_events \gset
 SELECT count(*) FROM cache_events WHERE id > :seen;
 SELECT count(*) FROM cache_events WHERE id > 9223372036854775806;
 
+SELECT count(*) < 1024
+FROM (SELECT id, at, kind, node, detail FROM cache_events WHERE id > 42 ORDER BY id) newer;
+
 -- reading and writing entries is no event
 SELECT cache_put('event:1', 'v'), cache_get('event:1'), cache_delete('event:1');
 SELECT count(*) FROM cache_events WHERE id > :seen;

@@ -167,6 +167,63 @@ is($group->psql(1, q{SELECT expiration_lag > '1 s' FROM pg_stat_cachecluster}),
 $group->wait_for(1, q{SELECT expiration_lag = '0' FROM pg_stat_cachecluster},
 	'the lag to end with the next walk');
 
+# More namespaces than a process has places for: each database has one, and the
+# processes that serve them one after the other inherit what the last one had.
+my @databases = map { "d$_" } 1 .. 12;
+foreach my $database (@databases)
+{
+	$group->psql(1, "CREATE DATABASE $database");
+	$group->node(1)->safe_psql($database, q{CREATE EXTENSION cachecluster});
+}
+foreach my $round (1, 2)
+{
+	foreach my $database (@databases)
+	{
+		my $hits = substr $database, 1;
+		$group->node(1)->safe_psql($database, qq{
+			SELECT cache_put('k', '$round'), cache_get('nothing');
+			SELECT count(cache_get('k')) FROM generate_series(1, $hits)});
+	}
+}
+is( $group->psql(
+		1, q{
+		SELECT string_agg(concat_ws(' ', hits, misses, puts, deletes, entries), ', '
+			ORDER BY substr(database, 2)::int)
+		FROM pg_stat_cachecluster_namespaces WHERE database ~ '^d[0-9]+$'}),
+	join(', ', map { 2 * $_ . ' 2 2 0 1' } 1 .. 12),
+	'every namespace has its own counts');
+is( $group->psql(
+		1, q{
+		SELECT sum(n.hits) = min(s.hits), sum(n.misses) = min(s.misses),
+			sum(n.puts) = min(s.puts), sum(n.entries) = min(s.entries),
+			sum(n.bytes) > 0
+		FROM pg_stat_cachecluster_namespaces n, pg_stat_cachecluster s}),
+	't|t|t|t|t',
+	'which make up those of the node');
+
+# The ring is bounded: what is refused once more pushes out what is oldest.
+$seen = last_id(1);
+$group->psql(1, q{
+	DO $$
+	BEGIN
+		FOR i IN 1 .. 1500 LOOP
+			PERFORM set_config('application_name', format('caller "\%s', i), false);
+			PERFORM cachecluster_hello('rubbish');
+		END LOOP;
+	END
+	$$});
+is( $group->psql(
+		1, qq{
+		SELECT count(*), max(id) - min(id), max(id) - $seen,
+			count(*) FILTER (WHERE kind = 'refused' AND detail->>'by' = 'this node')
+		FROM cache_events}),
+	'1024|1023|1500|1024',
+	'the ring holds the newest 1,024 events');
+is( $group->psql(
+		1, qq{
+		SELECT node FROM cache_events ORDER BY id DESC LIMIT 1}),
+	'caller "\1500', 'as they were');
+
 # A standby tells of itself, and counts for itself.
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $group->node(1)->append_conf('pg_hba.conf', 'local replication all trust');
