@@ -79,6 +79,18 @@ like(
 	'it is heard for the first time once');
 like(events(2, q{kind = 'group'}, 0), qr/joined/, 'the new one joined');
 
+# What is done elsewhere is told here, with who did it.
+$seen = last_id(1);
+$group->psql(2, q{SELECT cache_clear()});
+wait_event(1, q{kind = 'cleared'}, $seen);
+is( events(1, q{kind = 'cleared'}, $seen),
+	'cleared|node2|{"database": "postgres", "namespace": "default"}',
+	'a clear is told on the other node');
+like(
+	events(2, q{kind = 'cleared'}, 0),
+	qr/^cleared\|node2\|[^\n]*$/,
+	'and where it was made');
+
 # A link that breaks and is mended.
 $seen = last_id(1);
 $group->cut(1, 2);
