@@ -36,6 +36,17 @@ SELECT kind, node = (SELECT node_name FROM cache_status()) AS this_node,
        detail = jsonb_build_object('database', current_database(), 'namespace', 'default') AS detail
 FROM cache_events WHERE id > :seen;
 
+-- so is what is said of a namespace, but not what was said before
+SELECT max(id) AS seen FROM cache_events \gset
+SELECT cache_namespace('odd "name" \ é');
+SELECT cache_namespace('odd "name" \ é', ttl => '1 h');
+SELECT cache_namespace('odd "name" \ é', ttl => '1 h');
+SELECT cache_drop_namespace('odd "name" \ é');
+SELECT cache_namespace(repeat('"', 63));
+SELECT cache_drop_namespace(repeat('"', 63));
+SELECT kind, detail->>'what' AS what, detail->>'namespace' AS namespace
+FROM cache_events WHERE id > :seen ORDER BY id;
+
 -- those who may read statistics see it, nobody else, and nobody writes it
 CREATE ROLE events_user;
 CREATE ROLE events_monitor;

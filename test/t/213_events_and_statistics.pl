@@ -91,6 +91,19 @@ like(
 	qr/^cleared\|node2\|[^\n]*$/,
 	'and where it was made');
 
+$seen = last_id(1);
+$group->psql(2, q{SELECT cache_namespace('ns', ttl => '1 h')});
+$group->psql(2, q{SELECT cache_namespace('ns', ttl => '2 h')});
+$group->psql(2, q{SELECT cache_drop_namespace('ns')});
+wait_event(1, q{kind = 'namespace' AND detail->>'what' = 'dropped'}, $seen);
+is( $group->psql(
+		1, qq{
+		SELECT DISTINCT node, detail->>'database', detail->>'namespace'
+		FROM cache_events
+		WHERE id > $seen AND kind = 'namespace'}),
+	'node2|postgres|ns',
+	'what is said of a namespace elsewhere is told here');
+
 # A link that breaks and is mended.
 $seen = last_id(1);
 $group->cut(1, 2);
