@@ -13,8 +13,12 @@
 
 #include "base/compat.h"
 
-/* Times that a reader looks again at what was folded while it read */
-#define MAX_READS		100
+/*
+ * Times that a reader looks again at namespaces that were folded while it
+ * looked, and at a place that changes hands.
+ */
+#define MAX_LOOKS		100
+#define MAX_SPINS		1000
 
 StaticAssertDecl(lengthof(((CcStatsSlotShared *) 0)->n) >= CC_NSLOT_STATS,
 				 "a slot has room for its counters");
@@ -194,73 +198,95 @@ cc_stats_sum(uint64 sum[CC_NSTATS])
 			sum[j] += pg_atomic_read_u64(&slot_of(i)->n[j]);
 }
 
+/* What one look at a namespace has found */
+typedef struct Look
+{
+	bool		settled;		/* every count was seen once */
+	uint64		folded[CC_NPLACE_STATS];
+	uint64		sum[CC_NPLACE_STATS];
+} Look;
+
 /*
- * Adds what a place holds.  False when it changes hands just now, and nothing
- * is added.
+ * Adds what a place holds, and waits a little while it changes hands: whoever
+ * folds it has done so when this returns, which is then seen in the folded
+ * words.  False when it takes too long.
  */
 static bool
-add_place(CcStatsPlaceShared *place, CcNamespaceCounts *sum, uint32 n)
+add_place(CcStatsPlaceShared *place, Look *look, uint32 n)
 {
-	uint32		seq = pg_atomic_read_u32(&place->seq);
-	uint64		count[CC_NPLACE_STATS];
-	uint32		ns;
-
-	pg_memory_barrier();
-	ns = pg_atomic_read_u32(&place->ns);
-	for (int j = 0; j < CC_NPLACE_STATS; j++)
-		count[j] = pg_atomic_read_u64(&place->n[j]);
-	pg_memory_barrier();
-	if (seq % 2 != 0 || pg_atomic_read_u32(&place->seq) != seq)
-		return false;
-	if (ns < n)
+	for (int i = 0; i < MAX_SPINS; i++)
 	{
+		uint32		seq = pg_atomic_read_u32(&place->seq);
+		uint64		count[CC_NPLACE_STATS];
+		uint32		ns;
+
+		pg_memory_barrier();
+		ns = pg_atomic_read_u32(&place->ns);
 		for (int j = 0; j < CC_NPLACE_STATS; j++)
-			sum[ns].n[j] += count[j];
+			count[j] = pg_atomic_read_u64(&place->n[j]);
+		pg_memory_barrier();
+		if (seq % 2 != 0 || pg_atomic_read_u32(&place->seq) != seq)
+			continue;
+		for (int j = 0; j < CC_NPLACE_STATS && ns < n; j++)
+			look[ns].sum[j] += count[j];
+		return true;
 	}
-	return true;
+	return false;
 }
 
-/* Whether all that was counted for the namespaces below n was seen once. */
+/* Copies what a look has found, where it was not settled before. */
 static bool
-read_namespaces(CcNamespaceCounts *sum, uint32 n, uint64 *before)
+settle(Look *look, CcNamespaceCounts *sum, uint32 ns, bool all_places)
 {
-	bool		settled = true;
+	if (look->settled)
+		return true;
+	look->settled = all_places;
+	for (int j = 0; j < CC_NPLACE_STATS; j++)
+	{
+		if (pg_atomic_read_u64(&folded_of(ns)[j]) != look->folded[j])
+			look->settled = false;
+		sum->n[j] = look->sum[j];
+	}
+	return look->settled;
+}
+
+/* Looks once; true when all namespaces below n are settled. */
+static bool
+look_at_namespaces(Look *look, CcNamespaceCounts *sum, uint32 n)
+{
+	bool		all_places = true;
+	bool		all_settled = true;
 
 	for (uint32 ns = 0; ns < n; ns++)
 	{
 		for (int j = 0; j < CC_NPLACE_STATS; j++)
-		{
-			before[ns * CC_NPLACE_STATS + j] =
+			look[ns].sum[j] = look[ns].folded[j] =
 				pg_atomic_read_u64(&folded_of(ns)[j]);
-			sum[ns].n[j] = before[ns * CC_NPLACE_STATS + j];
-		}
 	}
 	pg_memory_barrier();
 	for (uint32 i = 0; i < shared->nslots; i++)
 		for (int j = 0; j < CC_STATS_PLACES; j++)
-			settled &= add_place(&slot_of(i)->place[j], sum, n);
+			all_places &= add_place(&slot_of(i)->place[j], look, n);
 	pg_memory_barrier();
-	for (uint32 i = 0; i < n * CC_NPLACE_STATS && settled; i++)
-		settled = pg_atomic_read_u64(&folded_of(0)[i]) == before[i];
-	return settled;
+	for (uint32 ns = 0; ns < n; ns++)
+		all_settled &= settle(&look[ns], &sum[ns], ns, all_places);
+	return all_settled;
 }
 
 void
 cc_stats_sum_namespaces(CcNamespaceCounts *sum, uint32 n)
 {
-	uint64	   *before;
+	Look	   *look = cc_alloc(n * sizeof(Look));
 
 	Assert(n <= shared->nnamespaces);
 	memset(sum, 0, n * sizeof(*sum));
-	if (n == 0)
-		return;
-	before = cc_alloc((Size) n * CC_NPLACE_STATS * sizeof(uint64));
-	for (int i = 0; i < MAX_READS; i++)
+	memset(look, 0, n * sizeof(Look));
+	for (int i = 0; i < MAX_LOOKS; i++)
 	{
-		if (read_namespaces(sum, n, before))
+		if (look_at_namespaces(look, sum, n))
 			break;
 	}
-	cc_free(before);
+	cc_free(look);
 }
 
 int64

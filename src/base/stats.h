@@ -65,9 +65,9 @@ typedef struct CcNamespaceCounts
  * What a process has counted for one namespace and not folded yet.  Written by
  * its process alone: seq is odd while the place changes hands.  Folding adds
  * the counts to CcStatsShared.folded after seq has become odd and zeroes them
- * before it is even again, so a reader who finds seq even and the same before
- * and after, and the folded words of the namespace the same before and after
- * all places, has seen every count once.
+ * before it is even again.  So a reader who has found seq of all places even,
+ * and the same before and after, and the folded words of a namespace the same
+ * before and after all places, has seen each of its counts once.
  */
 typedef struct CcStatsPlaceShared
 {
@@ -159,8 +159,9 @@ extern void cc_stats_sum(uint64 sum[CC_NSTATS]);
 
 /*
  * The same by namespace, of those below n, for the first CC_NPLACE_STATS of
- * each.  While a process changes its namespaces all the time, some counts of
- * these may be missing from one result; they are in the next.
+ * each.  Where one is folded all the time, or who folds it is stopped in the
+ * middle, some of its counts may be missing from one result; they are in the
+ * next.
  */
 extern void cc_stats_sum_namespaces(CcNamespaceCounts *sum, uint32 n);
 

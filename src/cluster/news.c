@@ -14,7 +14,7 @@
 #include "cluster/membership.h"
 
 #define ADDRESS_TEXT	200		/* of an address as JSON */
-#define NAME_TEXT		110		/* of a database or namespace */
+#define NAME_TEXT		130		/* of a database or namespace */
 
 StaticAssertDecl(CC_ID_TEXT_LEN <= CC_NAME_LEN, "an id can stand for a name");
 

@@ -23,6 +23,11 @@ SELECT cache_get('team:a~cb:size');
 SELECT cache_delete_like(cache_key('team', 'a:b') || ':%');             -- all of this team
 SELECT cache_clear();
 
+-- README: Views
+\o /dev/null
+SELECT id, at, kind, node, detail FROM cache_events WHERE id > 42 ORDER BY id;
+\o
+
 -- README: At 03:12
 \o /dev/null
 SELECT * FROM cache_status();                  -- this node

@@ -24,6 +24,70 @@ SELECT count(*) FROM pg_stat_cachecluster_namespaces WHERE database = '' OR name
 SELECT count(*) FROM (SELECT FROM pg_stat_cachecluster_namespaces
                       GROUP BY database, namespace HAVING count(*) > 1) twice;
 
+-- two namespaces count apart; one that is declared is shown, empty as it is
+SELECT cache_namespace('stats a'), cache_namespace('stats b', max_memory => '1MB');
+CREATE VIEW stats AS
+SELECT namespace, entries, bytes > 0 AS bytes, hits, misses, puts, deletes,
+       evictions > 0 AS evictions, expirations, conflicts
+FROM pg_stat_cachecluster_namespaces
+WHERE database = current_database() AND namespace LIKE 'stats _' ORDER BY namespace;
+SELECT * FROM stats;
+SELECT cache_put('k', 'a', namespace => 'stats a'), cache_put('k', 'b', namespace => 'stats b');
+SELECT cache_get('k', 'stats a'), cache_get('k', 'stats b'), cache_get('k'),
+       cache_get('nothing', 'stats b');
+SELECT cache_delete('k', 'stats a'), cache_delete('k', 'stats a');
+SELECT * FROM stats;
+
+-- what rolls back was no put; a read of it was a read
+BEGIN;
+SELECT cache_put('k', 'v', namespace => 'stats a');
+SELECT cache_get('k', 'stats a');
+ROLLBACK;
+SELECT * FROM stats;
+
+-- what went for want of memory counts where it was
+SELECT count(cache_put('k' || i, repeat('x', 1000), namespace => 'stats b', immediate => true))
+FROM generate_series(1, 3000) AS i;
+SELECT namespace, bytes, hits, misses, puts, deletes, evictions FROM stats
+WHERE namespace = 'stats b';
+SELECT bytes <= pg_size_bytes('1MB') AS bounded, entries + evictions = puts AS complete
+FROM pg_stat_cachecluster_namespaces
+WHERE database = :'db' AND namespace = 'stats b';
+
+-- more of them than a process has places for; the sums are the node's
+SELECT count(*) FROM (SELECT cache_namespace('stat many ' || i) FROM generate_series(1, 20) AS i) n;
+SELECT count(cache_put('k', 'v', namespace => 'stat many ' || i)),
+       count(cache_get('k' || j, 'stat many ' || i))
+FROM generate_series(1, 5) AS j, generate_series(1, 20) AS i;
+SELECT count(*), sum(puts), sum(misses), min(puts), max(puts)
+FROM pg_stat_cachecluster_namespaces
+WHERE database = :'db' AND namespace LIKE 'stat many %';
+SELECT sum(n.hits) = min(s.hits) AS hits, sum(n.misses) = min(s.misses) AS misses,
+       sum(n.puts) = min(s.puts) AS puts, sum(n.deletes) = min(s.deletes) AS deletes
+FROM pg_stat_cachecluster_namespaces n, pg_stat_cachecluster s;
+
+-- what is over counts where it was; and a namespace that is dropped is not shown
+-- any more when it holds nothing
+SELECT cache_put('over', 'v', '1 ms', namespace => 'stats a', immediate => true);
+SELECT count(*) FROM (SELECT cache_drop_namespace('stat many ' || i) FROM generate_series(1, 20) AS i) n;
+DO $$
+DECLARE
+    began timestamptz := clock_timestamp();
+BEGIN
+    WHILE NOT EXISTS (SELECT FROM stats WHERE namespace = 'stats a' AND expirations = 1)
+       OR EXISTS (SELECT FROM pg_stat_cachecluster_namespaces
+                  WHERE database = current_database() AND namespace LIKE 'stat many %') LOOP
+        IF clock_timestamp() > began + interval '60 s' THEN
+            RAISE 'what is over or dropped is not freed';
+        END IF;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END
+$$;
+SELECT namespace, hits, misses, puts, deletes, expirations FROM stats;
+SELECT cache_drop_namespace('stats a'), cache_drop_namespace('stats b');
+DROP VIEW stats;
+
 -- a reset zeroes both, and says when it was
 SELECT pg_stat_cachecluster_reset();
 SELECT hits, misses, puts, deletes, evictions, expirations FROM pg_stat_cachecluster_namespaces

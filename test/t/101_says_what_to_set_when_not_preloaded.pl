@@ -38,7 +38,9 @@ foreach my $query (
 	q{SELECT cachecluster_hello('x')},
 	q{SELECT cachecluster_apply('x')},
 	q{SELECT * FROM pg_stat_cachecluster},
+	q{SELECT * FROM pg_stat_cachecluster_namespaces},
 	q{SELECT * FROM pg_stat_cachecluster_peers},
+	q{SELECT * FROM cache_events},
 	q{SELECT pg_stat_cachecluster_reset()})
 {
 	my ($status, $out, $err) =

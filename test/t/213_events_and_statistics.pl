@@ -79,6 +79,31 @@ like(
 	'it is heard for the first time once');
 like(events(2, q{kind = 'group'}, 0), qr/joined/, 'the new one joined');
 
+# What is done elsewhere is told here, with who did it.
+$seen = last_id(1);
+$group->psql(2, q{SELECT cache_clear()});
+wait_event(1, q{kind = 'cleared'}, $seen);
+is( events(1, q{kind = 'cleared'}, $seen),
+	'cleared|node2|{"database": "postgres", "namespace": "default"}',
+	'a clear is told on the other node');
+like(
+	events(2, q{kind = 'cleared'}, 0),
+	qr/^cleared\|node2\|[^\n]*$/,
+	'and where it was made');
+
+$seen = last_id(1);
+$group->psql(2, q{SELECT cache_namespace('ns', ttl => '1 h')});
+$group->psql(2, q{SELECT cache_namespace('ns', ttl => '2 h')});
+$group->psql(2, q{SELECT cache_drop_namespace('ns')});
+wait_event(1, q{kind = 'namespace' AND detail->>'what' = 'dropped'}, $seen);
+is( $group->psql(
+		1, qq{
+		SELECT DISTINCT node, detail->>'database', detail->>'namespace'
+		FROM cache_events
+		WHERE id > $seen AND kind = 'namespace'}),
+	'node2|postgres|ns',
+	'what is said of a namespace elsewhere is told here');
+
 # A link that breaks and is mended.
 $seen = last_id(1);
 $group->cut(1, 2);
@@ -150,10 +175,12 @@ like($before, qr/^00:00:00\||\|f$/,
 	'a sweep that hangs is no lag while nothing is over');
 $group->wait_for(1,
 	q{SELECT expiration_lag > '1 s' FROM pg_stat_cachecluster}, 'a lag');
-is( $group->psql(
-		1, qq{
-		SELECT expiration_lag BETWEEN began - '$ends' AND clock_timestamp() - '$ends'
-		FROM clock_timestamp() began, pg_stat_cachecluster}),
+my @over = map { $group->psql(1, "SELECT $_") }
+  "clock_timestamp() - '$ends'",
+  'expiration_lag FROM pg_stat_cachecluster',
+  "clock_timestamp() - '$ends'";
+is( $group->psql(1,
+		"SELECT interval '$over[1]' BETWEEN '$over[0]' AND '$over[2]'"),
 	't',
 	'the lag is how long the entry has been over');
 is($group->psql(1, q{SELECT cache_has('over')}), 'f', 'which is not served');
@@ -162,10 +189,67 @@ is($group->psql(1, q{SELECT expirations FROM pg_stat_cachecluster}),
 kill 'CONT', $writer;
 $group->wait_for(1, q{SELECT expirations = 1 FROM pg_stat_cachecluster},
 	'the sweep to find it');
-is($group->psql(1, q{SELECT expiration_lag > '1 s' FROM pg_stat_cachecluster}),
-	't', 'how late it was is still shown');
+$group->wait_for(1, q{SELECT expiration_lag > '1 s' FROM pg_stat_cachecluster},
+	'how late it was to be shown by the sweep');
 $group->wait_for(1, q{SELECT expiration_lag = '0' FROM pg_stat_cachecluster},
 	'the lag to end with the next walk');
+
+# More namespaces than a process has places for: each database has one, and the
+# processes that serve them one after the other inherit what the last one had.
+my @databases = map { "d$_" } 1 .. 12;
+foreach my $database (@databases)
+{
+	$group->psql(1, "CREATE DATABASE $database");
+	$group->node(1)->safe_psql($database, q{CREATE EXTENSION cachecluster});
+}
+foreach my $round (1, 2)
+{
+	foreach my $database (@databases)
+	{
+		my $hits = substr $database, 1;
+		$group->node(1)->safe_psql($database, qq{
+			SELECT cache_put('k', '$round'), cache_get('nothing');
+			SELECT count(cache_get('k')) FROM generate_series(1, $hits)});
+	}
+}
+is( $group->psql(
+		1, q{
+		SELECT string_agg(concat_ws(' ', hits, misses, puts, deletes, entries), ', '
+			ORDER BY substr(database, 2)::int)
+		FROM pg_stat_cachecluster_namespaces WHERE database ~ '^d[0-9]+$'}),
+	join(', ', map { 2 * $_ . ' 2 2 0 1' } 1 .. 12),
+	'every namespace has its own counts');
+is( $group->psql(
+		1, q{
+		SELECT sum(n.hits) = min(s.hits), sum(n.misses) = min(s.misses),
+			sum(n.puts) = min(s.puts), sum(n.entries) = min(s.entries),
+			sum(n.bytes) > 0
+		FROM pg_stat_cachecluster_namespaces n, pg_stat_cachecluster s}),
+	't|t|t|t|t',
+	'which make up those of the node');
+
+# The ring is bounded: what is refused once more pushes out what is oldest.
+$seen = last_id(1);
+$group->psql(1, q{
+	DO $$
+	BEGIN
+		FOR i IN 1 .. 1500 LOOP
+			PERFORM set_config('application_name', format('caller "\%s', i), false);
+			PERFORM cachecluster_hello('rubbish');
+		END LOOP;
+	END
+	$$});
+is( $group->psql(
+		1, qq{
+		SELECT count(*), max(id) - min(id), max(id) - $seen,
+			count(*) FILTER (WHERE kind = 'refused' AND detail->>'by' = 'this node')
+		FROM cache_events}),
+	'1024|1023|1500|1024',
+	'the ring holds the newest 1,024 events');
+is( $group->psql(
+		1, qq{
+		SELECT node FROM cache_events ORDER BY id DESC LIMIT 1}),
+	'caller "\1500', 'as they were');
 
 # A standby tells of itself, and counts for itself.
 my $standby = PostgreSQL::Test::Cluster->new('standby');

@@ -168,6 +168,9 @@ SKIP:
 	$node->reload;
 	limit_writer('unlimited');
 	$group->wait_for_log(1, qr/the journal is written again/, $offset);
+	$group->wait_for(1, q{
+		SELECT string_agg(detail->>'state', ' ' ORDER BY id) = 'failing working'
+		FROM cache_events WHERE kind = 'journal'}, 'the events that tell of it');
 	crash();
 	start();
 	is(count_of('full') + count_of('more'), 10000,
@@ -187,6 +190,13 @@ flip("$dir/pgsql_tmp.identity", 20);
 like(start(), qr/the identity file is damaged/,
 	'a damaged identity is reported');
 isnt($group->psql(1, $id_sql), $id, 'the node has a new one');
+is( $group->psql(
+		1, q{
+		SELECT kind, node, detail->>'not_loaded',
+			detail->>'node_id' = (SELECT node_id FROM cache_status())
+		FROM cache_events WHERE kind IN ('identity', 'started') ORDER BY id}),
+	"identity|node1||t\nstarted|node1|the identity file is damaged|",
+	'the events say so too');
 is($group->psql(1, 'SELECT cache_count()'), '0', 'and an empty cache');
 
 $node->stop('fast');
