@@ -145,14 +145,16 @@ form_namespace(uint16 ns, CcDeclaration *d, Datum *values, bool *nulls)
 
 /*
  * Every database has a "default", also one that is long gone; that of another
- * database is shown when something was said of it or it holds something.
+ * database is shown when something was said of it or this server uses it.
  */
 static bool
 is_shown(uint16 ns, const CcDeclaration *d, const char *database)
 {
+	bool		was;
+
 	return d->version != 0 ||
 		strcmp(cc_namespace(ns)->database, database) == 0 ||
-		pg_atomic_read_u64(&cc_namespace(ns)->entries) > 0;
+		cc_namespace_used(cc_namespace(ns)->database, &was);
 }
 
 Datum
