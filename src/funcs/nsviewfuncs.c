@@ -154,13 +154,17 @@ has_entries(uint16 ns)
 
 /*
  * Every database has a "default", also one that is long gone; that of another
- * database is shown when something was said of it or it holds something.
+ * database is shown when something was said of it, this server uses it or it
+ * holds something.
  */
 static bool
 is_shown(uint16 ns, const CcDeclaration *d, const char *database)
 {
+	bool		was;
+
 	return d->version != 0 ||
 		strcmp(cc_namespace(ns)->database, database) == 0 ||
+		cc_namespace_used(cc_namespace(ns)->database, &was) ||
 		has_entries(ns);
 }
 
