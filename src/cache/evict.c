@@ -54,19 +54,27 @@ void
 cc_evict_forget(CcPartitionShared *p, CcHeaderShared *h)
 {
 	CcFloorSliceShared *slice = &cc.floor->slice[cc_floor_slice(h->hash)];
+	bool		local = cc_namespace_has(h->ns, CC_NS_LOCAL);
 	CcEntry		e;
 
 	Assert(h->ns != CC_NS_SYSTEM);
 	if (!stable(h))
 	{
-		slice->losses++;
+		slice->losses += !local;
 		p->forgotten++;
+		/* no file holds what was forgotten, so F has to be in one */
+		if (cc_namespace_has(h->ns, CC_NS_UNSAVED))
+			slice->dirty = true;
 	}
 	cc_store_describe(h, &e);
 	cc_check_evict(&e);
 
-	/* PROTOCOL.md, what goes: first G and F, then the entry */
-	cc_state_raise_g(h->origin, h->seq);
+	/*
+	 * PROTOCOL.md, what goes: first G and F, then the entry.  What never left
+	 * this node need not make anybody compare in full.
+	 */
+	if (!local)
+		cc_state_raise_g(h->origin, h->seq);
 	cc_floor_add(h->hash, cc_rule(floor_version) ? h->hlc : h->at);
 	cc_store_remove(p, h);
 }
