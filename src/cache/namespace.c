@@ -527,7 +527,7 @@ cc_namespace_bind(CcSystemChange *s, const char *role, uint32 oid,
 	cc_buf_put_u64(&b, since);
 	s->c.vallen = (uint32) b.len;
 	s->c.if_absent = version == 0;
-	s->c.if_version = version == PG_UINT64_MAX ? 0 : version;
+	s->c.if_version = version;
 }
 
 void

@@ -200,7 +200,7 @@ extern bool cc_namespace_read_binding(const char *role, CcBinding *b);
 
 /*
  * What makes it so: a binding in place of the one of that version (0: where
- * there is none), or whatever is there (UINT64_MAX).
+ * there is none).
  */
 extern void cc_namespace_bind(CcSystemChange *s, const char *role, uint32 oid,
 							  uint64 since, uint64 version);

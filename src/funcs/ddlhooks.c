@@ -82,17 +82,22 @@ is_named(const char *role)
 	return false;
 }
 
-/* From the commit on the name means nobody. */
+/*
+ * From the commit on the name means nobody.  Where the binding is another one
+ * by then its OID tells as much: that of the role that was dropped, which the
+ * next one has not, or of one that this transaction made and gave rights to.
+ */
 static void
 role_dropped(Oid oid)
 {
 	char	   *role = GetUserNameFromId(oid, true);
-	CcBinding	b;
+	CcBinding	b = {.version = 0};
 	CcSystemChange s;
 
-	if (role == NULL || !(cc_namespace_read_binding(role, &b) || is_named(role)))
+	if (role == NULL ||
+		(!cc_namespace_read_binding(role, &b) && !is_named(role)))
 		return;
-	cc_namespace_bind(&s, role, InvalidOid, 0, PG_UINT64_MAX);
+	cc_namespace_bind(&s, role, InvalidOid, 0, b.version);
 	at_commit(&s);
 }
 

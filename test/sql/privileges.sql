@@ -111,7 +111,11 @@ SELECT call, says('cache_stranger', format(call, 'mine')) FROM unnest(ARRAY[
     $$SELECT cache_put('k', '1'::jsonb, namespace => %L)$$,
     $$SELECT cache_put('k', '1'::bytea, namespace => %L)$$,
     $$SELECT cache_delete('k', %L)$$, $$SELECT cache_touch('k', '1 h', %L)$$,
-    $$SELECT cache_persist('k', %L)$$, $$SELECT cache_incr('n', namespace => %L)$$]) call;
+    $$SELECT cache_persist('k', %L)$$, $$SELECT cache_incr('n', namespace => %L)$$,
+    $$SELECT cache_put_many(ARRAY['k'], ARRAY['v'], namespace => %L)$$,
+    $$SELECT cache_put_many(ARRAY[]::text[], ARRAY[]::text[], namespace => %L)$$,
+    $$SELECT * FROM cache_get_many(ARRAY['k'], %L)$$, $$SELECT cache_delete_many(ARRAY['k'], %L)$$,
+    $$SELECT cache_delete_like('k', %L)$$, $$SELECT cache_clear(%L)$$]) call;
 
 -- grants: to a role, its members, several at once, again
 SELECT says('cache_owner', $$SELECT cache_grant('mine', 'cache_reader', 'read')$$);
@@ -255,6 +259,22 @@ DROP ROLE cache_reader;
 CREATE ROLE cache_reader;
 COMMIT;
 SELECT * FROM rights WHERE role = 'cache_reader';
+BEGIN;
+DROP ROLE cache_reader;
+CREATE ROLE cache_reader;
+SELECT cache_grant('mine', 'cache_reader', 'write');
+COMMIT;
+SELECT * FROM rights WHERE role = 'cache_reader';
+-- made and given rights in a transaction that is rolled back: the next one
+-- gains nothing
+BEGIN;
+CREATE ROLE cache_never;
+SELECT cache_grant('mine', 'cache_never', 'all');
+ROLLBACK;
+CREATE ROLE cache_never;
+SELECT says('cache_never', $$SELECT cache_get('k', 'mine')$$);
+SELECT cache_revoke('mine', 'cache_never', 'all');
+DROP ROLE cache_never;
 -- renamed, and another one under the old name
 SELECT cache_grant('mine', 'cache_reader', 'all');
 ALTER ROLE cache_reader RENAME TO cache_renamed;

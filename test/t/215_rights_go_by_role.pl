@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 use CacheCluster::Cluster;
@@ -94,6 +95,20 @@ $group->psql(1, q{SELECT cache_grant('s', 'dave', 'read')});
 $group->wait_converged;
 $group->psql(2, 'CREATE ROLE dave');
 is(rights(2, 'dave', 's'), 'r--', 'a grant that came before its role');
+
+# Of grants made at the same time on one node none is lost.
+$group->psql(1, 'DO $$BEGIN FOR i IN 1..40 LOOP '
+	  . q{EXECUTE format('CREATE ROLE many%s', i); END LOOP; END$$});
+my @sessions = map {
+	IPC::Run::start([ 'psql', '-XAtq', '-d', $group->node(1)->connstr('postgres'), '-c',
+		"SELECT count(cache_grant('s', 'many' || i, 'read')) FROM generate_series($_, 40, 4) i" ],
+		'>', '/dev/null')
+} 1 .. 4;
+$_->finish or die 'a grant failed' foreach @sessions;
+is($group->psql(1, q{SELECT count(*) FROM cache_namespaces n, unnest(n.privileges) p
+	WHERE name = 's' AND p LIKE 'many%=read'}), 40,
+	'four sessions grant at once, and no grant is lost');
+$group->psql(1, q{SELECT count(cache_revoke('s', 'many' || i, 'all')) FROM generate_series(1, 40) i});
 
 # Over restarts and a crash, and whoever is asked first.
 $group->psql(1, q{SELECT cache_namespace('t')});
