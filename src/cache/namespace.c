@@ -216,18 +216,20 @@ cc_namespace_read(uint16 ns, CcDeclaration *d)
 	uint16		keylen = cc_namespace_key(ns, key);
 	CcEntry		e;
 	CcBuf		buf;
-	bool		found;
+	bool		found = false;
+	uint64		version = 0;
 
 	cc_buf_init(&buf);
-	found = cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, &buf) &&
-		e.type != CC_STUB && cc_namespace_decode(e.value, e.vallen, d);
-	if (found)
-		d->version = e.hlc;
+	if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, &buf) && e.type != CC_STUB)
+	{
+		version = e.hlc;
+		found = cc_namespace_decode(e.value, e.vallen, d);
+	}
 	cc_buf_free(&buf);
-	if (found)
-		return true;
-	cc_namespace_defaults(ns, d);
-	return strcmp(cc_namespace(ns)->name, CC_DEFAULT_NS) == 0;
+	if (!found)
+		cc_namespace_defaults(ns, d);
+	d->version = version;
+	return found || strcmp(cc_namespace(ns)->name, CC_DEFAULT_NS) == 0;
 }
 
 uint64
@@ -507,9 +509,12 @@ cc_namespace_read_binding(const char *role, CcBinding *b)
 		b->oid = cc_read_u32(&r);
 		b->since = cc_read_u64(&r);
 		b->version = e.hlc;
-		if (b->oid == 0)
+		/* what cannot be read gives nobody a right */
+		if (b->oid == 0 || r.bad)
+		{
+			b->oid = 0;
 			b->since = Max(b->since, e.hlc);
-		found = !r.bad;
+		}
 	}
 	cc_buf_free(&buf);
 	return found;

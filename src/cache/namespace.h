@@ -111,7 +111,8 @@ extern void cc_namespace_defaults(uint16 ns, CcDeclaration *d);
 /*
  * Reads the declaration that is in force, or the defaults where there is
  * none; false when the namespace does not exist for users (it was never
- * declared here, or dropped, and is not "default").
+ * declared here, or dropped, and is not "default").  One that cannot be read,
+ * as a newer release wrote it, is none, but has its version.
  */
 extern bool cc_namespace_read(uint16 ns, CcDeclaration *d);
 

@@ -253,6 +253,12 @@ begin_declaration(uint16 ns, CcDeclaration *d)
 		cc_privileges_check_owner(ns);
 		return true;
 	}
+	if (d->version != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("declaration of cache namespace \"%s\" cannot be "
+						"read", cc_namespace(ns)->name),
+				 errhint("Another node may run a newer release.")));
 	check_may_create(cc_namespace(ns)->name);
 	strlcpy(d->owner, GetUserNameFromId(GetUserId(), false), CC_NAME_LEN);
 	cc_privileges_bind(d->owner);
