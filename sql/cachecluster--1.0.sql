@@ -356,6 +356,18 @@ COMMENT ON VIEW cache_namespaces IS
 GRANT SELECT ON cache_namespaces TO PUBLIC;
 
 --
+-- Keeping the cache in step with tables
+--
+
+CREATE FUNCTION cache_invalidate()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'cachecluster_invalidate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_invalidate() IS
+'AFTER trigger: at commit deletes the keys that its templates make of the old and new row; arguments are a namespace and templates like user:{id}';
+
+--
 -- The group
 --
 

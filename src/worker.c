@@ -21,6 +21,7 @@
 #include <signal.h>
 
 #include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "base/compat.h"
 #include "base/events.h"
 #include "base/guc.h"
@@ -50,6 +51,9 @@
 #define SWEEP_SHARE			25
 #define SWEEP_RUN			1024	/* buckets between two looks at the clock */
 #define SWEEP_DENSE			10
+
+/* How often a standby that replays notes how far it is */
+#define NOTE_MS				10
 
 /* How long changes may wait for the writer while more of them come */
 #define NAP_MS				2
@@ -241,6 +245,23 @@ follow_journal(void)
 	cc_membership_maintain();
 }
 
+/*
+ * A standby notes how far it has replayed (cache/replay.h); returns the ms
+ * until the next time.  The position is read before the clock, so that it had
+ * been reached by the time that is noted.
+ */
+static int64
+note_replay(void)
+{
+	XLogRecPtr	lsn;
+
+	if (!RecoveryInProgress())
+		return SWEEP_TICK_MS;
+	lsn = GetXLogReplayRecPtr(NULL);
+	return cc_replay_note(&cc.state->replay, cc_clock_ms() + 1, lsn) ?
+		NOTE_MS : SWEEP_TICK_MS;
+}
+
 void
 cachecluster_writer_main(Datum arg)
 {
@@ -282,6 +303,7 @@ cachecluster_writer_main(Datum arg)
 			follow_journal();
 		}
 		wait = Min(wait, due - cc_monotonic_ms());
+		wait = Min(wait, note_replay());
 		woken = wait_for_work(seen, busy, wait);
 	}
 }

@@ -7,28 +7,53 @@
  */
 #include "cache/replay.h"
 
+/* ms between two notes of a ring; together they reach back some five minutes */
+static const int64 spacing[CC_REPLAY_RINGS] = {0, 100, 1000, 10000};
+
 void
 cc_replay_init(CcReplayShared *r)
 {
-	r->next = 0;
-	for (int i = 0; i < CC_REPLAY_NOTES; i++)
+	memset(r, 0, sizeof(*r));
+	for (int i = 0; i < CC_REPLAY_RINGS; i++)
 	{
-		pg_atomic_init_u64(&r->note[i].at, 0);
-		pg_atomic_init_u64(&r->note[i].lsn, 0);
+		for (int j = 0; j < CC_REPLAY_NOTES; j++)
+		{
+			pg_atomic_init_u64(&r->ring[i].note[j].at, 0);
+			pg_atomic_init_u64(&r->ring[i].note[j].lsn, 0);
+		}
 	}
 }
 
-void
-cc_replay_note(CcReplayShared *r, int64 at_ms, uint64 lsn)
+static void
+add_note(CcReplayRingShared *ring, int64 at_ms, uint64 lsn)
 {
-	CcReplayNoteShared *n = &r->note[r->next];
+	CcReplayNoteShared *n = &ring->note[ring->next];
 
 	pg_atomic_write_u64(&n->at, 0);
 	pg_memory_barrier();
 	pg_atomic_write_u64(&n->lsn, lsn);
 	pg_memory_barrier();
 	pg_atomic_write_u64(&n->at, (uint64) at_ms);
-	r->next = (r->next + 1) % CC_REPLAY_NOTES;
+	ring->next = (ring->next + 1) % CC_REPLAY_NOTES;
+	ring->last = at_ms;
+}
+
+bool
+cc_replay_note(CcReplayShared *r, int64 at_ms, uint64 lsn)
+{
+	/* what was noted of this position is older, which is better */
+	if (lsn == r->lsn)
+		return false;
+	r->lsn = lsn;
+	for (int i = 0; i < CC_REPLAY_RINGS; i++)
+	{
+		CcReplayRingShared *ring = &r->ring[i];
+
+		/* also when the clock was set back */
+		if (at_ms - ring->last >= spacing[i] || at_ms < ring->last)
+			add_note(ring, at_ms, lsn);
+	}
+	return true;
 }
 
 uint64
@@ -36,9 +61,10 @@ cc_replay_at(CcReplayShared *r, int64 at_ms)
 {
 	uint64		best = 0;
 
-	for (int i = 0; i < CC_REPLAY_NOTES; i++)
+	for (int i = 0; i < CC_REPLAY_RINGS * CC_REPLAY_NOTES; i++)
 	{
-		CcReplayNoteShared *n = &r->note[i];
+		CcReplayNoteShared *n =
+		&r->ring[i / CC_REPLAY_NOTES].note[i % CC_REPLAY_NOTES];
 		uint64		at = pg_atomic_read_u64(&n->at);
 		uint64		lsn;
 

@@ -5,8 +5,12 @@
  *
  * A fill on a standby needs a position that its snapshot is sure to include.
  * PostgreSQL does not keep one, but the time at which the statement began is
- * known; so the writer notes the position replayed every few milliseconds in
- * a ring, and the newest note that is not younger than the statement tells.
+ * known; so the writer notes now and then which position has been replayed, and
+ * the newest note that is not younger than the statement tells.
+ *
+ * A note that is too old costs fills, so notes are dense for the last moments,
+ * and there are older ones for transactions that last: each of a few rings
+ * takes one only when some time has passed since its last.
  *
  * Locking: one writer; readers take a note only when its time is the same
  * before and after they have read its position.
@@ -20,7 +24,8 @@
 
 #include "base/port.h"
 
-#define CC_REPLAY_NOTES		64
+#define CC_REPLAY_RINGS		4
+#define CC_REPLAY_NOTES		32	/* of a ring */
 
 typedef struct CcReplayNoteShared
 {
@@ -28,19 +33,30 @@ typedef struct CcReplayNoteShared
 	pg_atomic_uint64 lsn;
 } CcReplayNoteShared;
 
+typedef struct CcReplayRingShared
+{
+	int64		last;			/* when it took one; the writer's */
+	uint32		next;			/* likewise */
+	CcReplayNoteShared note[CC_REPLAY_NOTES];
+} CcReplayRingShared;
+
 typedef struct CcReplayShared
 {
-	uint32		next;			/* the writer's */
-	CcReplayNoteShared note[CC_REPLAY_NOTES];
+	uint64		lsn;			/* noted last; the writer's */
+	CcReplayRingShared ring[CC_REPLAY_RINGS];
 } CcReplayShared;
 
 extern void cc_replay_init(CcReplayShared *r);
 
-/* Notes that lsn has been replayed at this time (ms); by the writer alone. */
-extern void cc_replay_note(CcReplayShared *r, int64 at_ms, uint64 lsn);
+/*
+ * Notes that lsn has been replayed at this time (ms, rounded up); by the writer
+ * alone.  True when more has been replayed than was noted last.
+ */
+extern bool cc_replay_note(CcReplayShared *r, int64 at_ms, uint64 lsn);
 
 /*
- * A position that had been replayed at the given time, 0 when none is known.
+ * A position that had been replayed at the given time (rounded down), 0 when
+ * none is known.
  */
 extern uint64 cc_replay_at(CcReplayShared *r, int64 at_ms);
 

@@ -231,3 +231,9 @@ cc_write_invalidate(uint16 ns, const char *key, uint16 keylen)
 	if (result != CC_DONE && result != CC_UNCHANGED)
 		reject(result, &c);
 }
+
+void
+cc_write_invalidate_all(uint16 ns)
+{
+	cc_xact_clear(ns);
+}

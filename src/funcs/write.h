@@ -69,6 +69,9 @@ extern void cc_write_clear(uint16 ns);
  */
 extern void cc_write_invalidate(uint16 ns, const char *key, uint16 keylen);
 
+/* Likewise: empties the namespace at commit. */
+extern void cc_write_invalidate_all(uint16 ns);
+
 /*
  * The hook of cache/xact.h: error 55000 while fewer than min_nodes members
  * can be reached.
