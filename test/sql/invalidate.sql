@@ -1,14 +1,16 @@
 -- The trigger cache_invalidate: what is cached of a row goes with its change,
 -- at commit. Each section begins with what it promises.
 
-\set VERBOSITY default
 \set SHOW_CONTEXT never
 SELECT cache_wait_ready('60 s');
 
--- Puts each key, so that what is gone afterwards was deleted.
-CREATE FUNCTION fill(VARIADIC keys text[]) RETURNS void AS $$
-	SELECT cache_put('inv:' || k, 'x') FROM unnest(keys) AS k;
-$$ LANGUAGE sql;
+-- Leaves exactly these keys, so that what is gone afterwards was deleted.
+CREATE FUNCTION fill(VARIADIC keys text[]) RETURNS bigint AS $$
+BEGIN
+	PERFORM cache_delete(k) FROM cache_keys('inv:%') AS k;
+	PERFORM cache_put('inv:' || k, 'x') FROM unnest(keys) AS k;
+	RETURN cardinality(keys);
+END $$ LANGUAGE plpgsql;
 
 -- What is left.
 CREATE FUNCTION left_over() RETURNS text AS $$
@@ -125,7 +127,8 @@ CREATE TRIGGER cached AFTER INSERT OR DELETE ON kinds FOR EACH ROW
 		'inv:{d}', 'inv:{c}|', 'inv:{by}', 'inv:{g}', 'inv:{{{s}}}', 'inv:{s}{g}',
 		'inv:{{}}');
 SELECT fill('6d1f9b1e-0000-4000-8000-000000000001', 't', '1.50', 'ok',
-	'{1,NULL,3}', '(7,"x y")', '21', '{"k": [1]}', '2024-02-29', 'ab  |',
+	'{1,NULL,3}', '(7,"x y")', '21', '{"k": [1]}',
+	date '2024-02-29'::text, 'ab  |',
 	'\x00ff', '42', '{21}', '2142', '{}', 'stays');
 INSERT INTO kinds ("Id", b, n, e, a, p, s, j, d, c, by) VALUES (
 	'6d1f9b1e-0000-4000-8000-000000000001', true, 1.50, 'ok', '{1,null,3}',
@@ -240,3 +243,158 @@ INSERT INTO scratch VALUES (1);
 COMMIT;
 SELECT left_over();
 DROP TABLE scratch;
+
+--
+-- TRUNCATE and statement-level triggers without transition tables: a template
+-- with columns empties the namespace, one without deletes its key
+--
+
+CREATE TABLE whole (id int, v text);
+INSERT INTO whole VALUES (1, 'a'), (2, 'b');
+CREATE TRIGGER cut AFTER TRUNCATE ON whole FOR EACH STATEMENT
+	EXECUTE FUNCTION cache_invalidate('default', 'inv:list', 'inv:all{{}}');
+SELECT fill('1', '2', 'list', 'all{}', 'stays');
+BEGIN;
+TRUNCATE whole;
+SELECT left_over();
+ROLLBACK;
+SELECT left_over();
+TRUNCATE whole;
+SELECT left_over();
+DROP TRIGGER cut ON whole;
+
+CREATE TRIGGER cut AFTER TRUNCATE ON whole FOR EACH STATEMENT
+	EXECUTE FUNCTION cache_invalidate('default', 'inv:list', 'inv:{id}');
+SELECT fill('1', '2', 'list', 'goes too');
+BEGIN;
+TRUNCATE whole;
+SELECT left_over();
+ROLLBACK;
+SELECT left_over();
+BEGIN;
+TRUNCATE whole;
+SELECT cache_put('inv:1', 'own');
+COMMIT;
+SELECT left_over();
+DROP TRIGGER cut ON whole;
+
+CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON whole
+	FOR EACH STATEMENT EXECUTE FUNCTION cache_invalidate('default', 'inv:{id}');
+SELECT fill('1', '2');
+INSERT INTO whole VALUES (1, 'a'), (2, 'b');
+SELECT left_over();
+DROP TRIGGER changed ON whole;
+
+--
+-- Statement-level triggers with transition tables: exactly their rows
+--
+
+CREATE TRIGGER i AFTER INSERT ON whole REFERENCING NEW TABLE AS n
+	FOR EACH STATEMENT EXECUTE FUNCTION cache_invalidate('default', 'inv:{id}', 'inv:v:{v}');
+CREATE TRIGGER d AFTER DELETE ON whole REFERENCING OLD TABLE AS o
+	FOR EACH STATEMENT EXECUTE FUNCTION cache_invalidate('default', 'inv:{id}', 'inv:v:{v}');
+CREATE TRIGGER u AFTER UPDATE ON whole REFERENCING OLD TABLE AS o NEW TABLE AS n
+	FOR EACH STATEMENT EXECUTE FUNCTION cache_invalidate('default', 'inv:{id}', 'inv:v:{v}');
+-- another one reads the same table
+CREATE TRIGGER u2 AFTER UPDATE ON whole REFERENCING OLD TABLE AS o NEW TABLE AS n
+	FOR EACH STATEMENT EXECUTE FUNCTION cache_invalidate('default', 'inv:2:{id}');
+SELECT fill('1', '2', '3', '4', '5', 'v:c', 'v:d');
+INSERT INTO whole VALUES (3, 'c'), (4, 'd');
+SELECT left_over();
+SELECT fill('1', '2', '3', '4', '5', 'v:c', 'v:e', '2:3', '2:4');
+UPDATE whole SET v = 'e' WHERE id = 3;
+SELECT left_over();
+SELECT fill('1', '2', '3', '4', 'v:d', 'v:e');
+DELETE FROM whole WHERE id >= 3;
+SELECT left_over();
+DELETE FROM whole WHERE id > 100;
+SELECT left_over();
+DROP TRIGGER u ON whole;
+DROP TRIGGER u2 ON whole;
+
+-- with one of an update's two tables keys would be missed: as without any
+CREATE TRIGGER u AFTER UPDATE ON whole REFERENCING NEW TABLE AS n
+	FOR EACH STATEMENT EXECUTE FUNCTION cache_invalidate('default', 'inv:{id}');
+SELECT fill('1', '2', 'goes too');
+UPDATE whole SET id = 11 WHERE id = 1;
+SELECT left_over();
+DROP TABLE whole;
+
+-- through the root of a partitioned table
+CREATE TABLE parts (id int, v text) PARTITION BY LIST (id);
+CREATE TABLE part1 (v text, id int);
+ALTER TABLE parts ATTACH PARTITION part1 FOR VALUES IN (1, 2);
+CREATE TRIGGER i AFTER INSERT ON parts REFERENCING NEW TABLE AS n
+	FOR EACH STATEMENT EXECUTE FUNCTION cache_invalidate('default', 'inv:{id}');
+SELECT fill('1', '2', '3');
+INSERT INTO parts VALUES (1, 'a'), (2, 'b');
+SELECT left_over();
+DROP TABLE parts;
+
+--
+-- Errors: at the first firing, and nothing is changed then
+--
+
+CREATE FUNCTION try_trigger(arguments text, timing text DEFAULT 'AFTER INSERT')
+RETURNS text AS $$
+DECLARE
+	state text; message text; detail text; hint text;
+BEGIN
+	EXECUTE format('CREATE TRIGGER tried %s ON wrong FOR EACH ROW
+		EXECUTE FUNCTION cache_invalidate(%s)', timing, arguments);
+	INSERT INTO wrong VALUES (1, 'b');
+	RAISE 'it was accepted';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE,
+		message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+		hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n', state, message, detail, hint);
+END $$ LANGUAGE plpgsql;
+\pset format unaligned
+\pset tuples_only on
+CREATE TABLE wrong (id int, "B" text);
+SELECT try_trigger('');
+SELECT try_trigger($$'default'$$);
+SELECT try_trigger($$'nowhere', 'k'$$);
+SELECT try_trigger($$'', 'k'$$);
+SELECT try_trigger($$'default', 'k:{b}'$$);
+SELECT try_trigger($$'default', 'k:{ctid}'$$);
+SELECT try_trigger($$'default', 'k:{ id }'$$);
+SELECT try_trigger($$'default', ''$$);
+SELECT try_trigger($$'default', 'k:{'$$);
+SELECT try_trigger($$'default', 'k:{id'$$);
+SELECT try_trigger($$'default', 'k:{}'$$);
+SELECT try_trigger($$'default', 'k:id}'$$);
+SELECT try_trigger($$'default', 'k:{id}}'$$);
+SELECT try_trigger($$'default', 'k:{id}', 'k:{{id}'$$);
+SELECT try_trigger($$'default', 'k:{id}'$$, 'BEFORE INSERT');
+CREATE VIEW seen AS SELECT * FROM wrong;
+CREATE TRIGGER tried INSTEAD OF INSERT ON seen FOR EACH ROW
+	EXECUTE FUNCTION cache_invalidate('default', 'k:{id}');
+INSERT INTO seen VALUES (1, 'b');
+SELECT cache_invalidate();
+SELECT count(*) FROM wrong;
+
+-- a column that went later
+CREATE TRIGGER tried AFTER INSERT ON wrong FOR EACH ROW
+	EXECUTE FUNCTION cache_invalidate('default', 'k:{id}');
+ALTER TABLE wrong DROP COLUMN id CASCADE;
+INSERT INTO wrong VALUES ('b');
+DROP TABLE wrong CASCADE;
+\pset format aligned
+\pset tuples_only off
+
+--
+-- Many rows: one preparation for all of them
+--
+
+CREATE TABLE many (id int);
+CREATE TRIGGER cached AFTER INSERT OR UPDATE ON many FOR EACH ROW
+	EXECUTE FUNCTION cache_invalidate('default', 'inv:{id}');
+SELECT fill('1', '50000', 'stays');
+INSERT INTO many SELECT generate_series(1, 50000);
+SELECT left_over();
+DROP TABLE many;
+
+SELECT count(cache_delete(k)) FROM cache_keys('inv:%') AS k;
+DROP FUNCTION fill, left_over, try_trigger;

@@ -121,6 +121,34 @@ cachecluster.peer_conninfo = 'user=$peer_role passfile=$passfile sslmode=disable
 	return;
 }
 
+# Makes a hot standby of a running node, not started: add_standby(of => 1,
+# conf => ''). Its seed is its primary. Returns its name.
+sub add_standby
+{
+	my ($self, %arg) = @_;
+	my $primary = $self->node($arg{of} || 1);
+	my $name = 'node' . (1 + $self->names);
+	$primary->append_conf('pg_hba.conf', "local replication all trust\n");
+	$primary->reload;
+	$primary->backup($name);
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	$node->init_from_backup($primary, $name, has_streaming => 1);
+	push @{ $self->{names} }, $name;
+	$self->{node}{$name} = $node;
+	$self->{proxy}{$name} =
+	  CacheCluster::Proxy->new(target_port => $node->port)
+	  if $self->{proxied};
+	my $address = $self->address($name);
+	$node->append_conf('postgresql.conf', qq{
+listen_addresses = '127.0.0.1'
+hot_standby = on
+cachecluster.node_name = '$name'
+cachecluster.advertise = '$address'
+} . ($arg{conf} || '') . "\n");
+	$self->set_seeds($name, $arg{of} || 1);
+	return $name;
+}
+
 # Role and extension are there before the server first starts, so that no peer
 # is refused for lack of them. "-j" ends a statement at an empty line.
 sub prepare_database
