@@ -80,6 +80,13 @@ cc_cache_compare(const CcEntry *a, const CcEntry *b)
 		compare_version(a->at, a->at_node, b->at, b->at_node);
 }
 
+static bool
+tells_before(const CcChange *c)
+{
+	return c->fill != 0 || c->op == CC_OP_DELETE || c->op == CC_OP_INCR ||
+		c->op == CC_OP_FETCH;
+}
+
 static void
 load_current(Work *w)
 {
@@ -97,6 +104,8 @@ load_current(Work *w)
 	}
 	w->o->existed = w->live;
 	w->o->hlc = w->there ? w->cur->hlc : 0;
+	w->o->before = w->cur != NULL ? w->cur->hlc :
+		tells_before(c) ? cc_floor_get(w->hash) : 0;
 	w->new_dot = w->new_version = w->new_at = false;
 	memset(&w->e, 0, sizeof(w->e));
 	w->e.hash = w->hash;
@@ -148,14 +157,14 @@ deadline(Work *w)
 static bool
 late_fill(Work *w)
 {
-	uint64		token = w->c->fill;
+	const CcChange *c = w->c;
+	uint64		horizon = pg_atomic_read_u64(&cc_namespace(c->ns)->horizon);
 
-	if (pg_atomic_read_u64(cc_state_invalidated(w->hash)) > w->c->fill_lsn ||
-		pg_atomic_read_u64(&cc_namespace(w->c->ns)->horizon) > token)
+	if (pg_atomic_read_u64(cc_state_invalidated(w->hash)) > c->fill_lsn)
 		return true;
-	if (w->cur != NULL)
-		return w->cur->hlc > token;
-	return cc_floor_get(w->hash) > token;
+	if (horizon > c->fill && horizon != c->own_horizon)
+		return true;
+	return w->o->before > c->fill && w->o->before != c->own_hlc;
 }
 
 /* A put's deadline, and the block that goes with sliding and grace. */

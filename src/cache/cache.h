@@ -92,6 +92,13 @@ typedef struct CcChange
 	uint64		fill_lsn;
 
 	/*
+	 * PUT that is a fill: versions and horizon above it that are no obstacle, as
+	 * its own transaction has made them just before (0: none).
+	 */
+	uint64		own_hlc;
+	uint64		own_horizon;
+
+	/*
 	 * DELETE: the invalidation by a transaction that ended at this position of
 	 * the WAL of this system (lsn 0: it is none).
 	 */
@@ -122,6 +129,9 @@ typedef struct CcOutcome
 	CcResult	result;
 	bool		existed;		/* there was a live value before */
 	uint64		hlc;			/* version that is there now */
+	uint64		before;			/* PUT that is a fill, DELETE, INCR, FETCH: the
+								 * one before it; where there is no entry what
+								 * F says of the key */
 	uint64		pos;			/* of the change in the log; see
 								 * cc_cache_wait_journal */
 	int64		counter;		/* CC_OP_INCR: the sum */

@@ -10,6 +10,9 @@
  * snapshot is when the statement (READ COMMITTED) or transaction began; a
  * later miss of the same key has a later token, since he loads it again.
  *
+ * A miss counts until the end of the transaction, whatever is put, refused or
+ * rolled back after it: what the transaction knows of the key is no newer.
+ *
  * Locking: none; all is the backend's.
  *
  * May include: PostgreSQL's headers, base/ and the headers of cache/.
@@ -35,7 +38,6 @@ typedef struct Miss
 	uint64		hash[2];
 	uint64		token;
 	uint64		lsn;
-	uint16		ns;
 	char		status;
 } Miss;
 
@@ -85,7 +87,7 @@ before_snapshot(void)
 }
 
 static Miss *
-add(uint16 ns, const uint64 hash[2])
+add(const uint64 hash[2])
 {
 	Miss	   *m;
 	bool		found;
@@ -94,7 +96,6 @@ add(uint16 ns, const uint64 hash[2])
 	{
 		m = &few[nfew++];
 		memcpy(m->hash, hash, sizeof(m->hash));
-		m->ns = ns;
 		return m;
 	}
 	if (many == NULL)
@@ -109,18 +110,17 @@ add(uint16 ns, const uint64 hash[2])
 	}
 	m = misses_insert(many, hash[0], &found);
 	m->hash[1] = hash[1];
-	m->ns = ns;
 	return m;
 }
 
 void
-cc_missed_note(uint16 ns, const uint64 hash[2])
+cc_missed_note(const uint64 hash[2])
 {
 	Miss	   *m = find(hash);
 	int64		ms = before_snapshot();
 
 	if (m == NULL)
-		m = add(ns, hash);
+		m = add(hash);
 	/* what happened within that millisecond may have happened after it began */
 	m->token = cc_hlc_from_ms(ms) - 1;
 	m->lsn = RecoveryInProgress() ? cc_replay_at(&cc.state->replay, ms) :
@@ -128,43 +128,21 @@ cc_missed_note(uint16 ns, const uint64 hash[2])
 }
 
 void
-cc_missed_take(const uint64 hash[2], uint64 *fill, uint64 *lsn)
+cc_missed_find(const uint64 hash[2], uint64 *fill, uint64 *lsn)
 {
 	Miss	   *m = find(hash);
 
-	*fill = *lsn = 0;
-	if (m == NULL)
-		return;
-	*fill = m->token;
-	*lsn = m->lsn;
-	if (many != NULL)
-		misses_delete_item(many, m);
-	else
-		*m = few[--nfew];
+	*fill = m == NULL ? 0 : m->token;
+	*lsn = m == NULL ? 0 : m->lsn;
 }
 
 void
-cc_missed_clear(uint16 ns)
+cc_missed_wrote(const uint64 hash[2], uint64 before, uint64 hlc)
 {
-	misses_iterator it;
-	Miss	   *m;
+	Miss	   *m = find(hash);
 
-	if (many == NULL)
-	{
-		for (int i = nfew - 1; i >= 0; i--)
-		{
-			if (few[i].ns == ns)
-				few[i] = few[--nfew];
-		}
-		return;
-	}
-	/* a token of 0 says that it is no fill */
-	misses_start_iterate(many, &it);
-	while ((m = misses_iterate(many, &it)) != NULL)
-	{
-		if (m->ns == ns)
-			m->token = 0;
-	}
+	if (m != NULL && before <= m->token)
+		m->token = hlc;
 }
 
 void

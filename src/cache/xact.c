@@ -369,19 +369,13 @@ cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 
 	cc_store_hash(c->ns, c->key, c->keylen, hash);
 	if (c->op == CC_OP_PUT)
-		cc_missed_take(hash, &copy.fill, &copy.fill_lsn);
+		cc_missed_find(hash, &copy.fill, &copy.fill_lsn);
 	if (foresee(&copy, hash[0], o) != CC_DONE)
 	{
 		/* whoever waits for this caller to compute need wait no longer */
 		if (o->refused_fill)
 			cc_keylock_end(hash);
 		return o->result;
-	}
-	if (c->op == CC_OP_DELETE)
-	{
-		uint64		none;
-
-		cc_missed_take(hash, &none, &none);
 	}
 	/* the deadline is what the caller means now, whenever he commits */
 	if (copy.ttl_ms > 0 && copy.deadline == 0)
@@ -403,7 +397,6 @@ cc_xact_clear(uint16 ns)
 	w->older = last_clear;
 	last_clear = w;
 	append(w);
-	cc_missed_clear(ns);
 }
 
 /*
@@ -427,6 +420,16 @@ count(const CcChange *c, const CcOutcome *o)
 		cc_stats_count(CC_STAT_PUTS, c->ns, 1);
 }
 
+/* Whoever waits for this caller to compute the key need wait no longer. */
+static void
+end_keylock(const CcChange *c)
+{
+	uint64		hash[2];
+
+	cc_store_hash(c->ns, c->key, c->keylen, hash);
+	cc_keylock_end(hash);
+}
+
 /* Does one change and all that belongs to it. */
 static CcResult
 make(const CcChange *c, CcOutcome *o)
@@ -436,26 +439,58 @@ make(const CcChange *c, CcOutcome *o)
 	count(c, o);
 	if (c->ns != CC_NS_SYSTEM && c->op != CC_OP_TOUCH &&
 		c->op != CC_OP_SLIDE)
-	{
-		uint64		hash[2];
-
-		cc_store_hash(c->ns, c->key, c->keylen, hash);
-		cc_keylock_end(hash);
-	}
+		end_keylock(c);
 	return result;
 }
 
-/* Does what waits; returns its position in the log, 0 when it has none. */
+static void
+make_waiting_clear(CcWait *w)
+{
+	pg_atomic_uint64 *horizon = &cc_namespace(w->ns)->horizon;
+
+	w->done.found = pg_atomic_read_u64(horizon);
+	if (cc_cache_clear(w->ns) != CC_DONE)
+		cc_stats_add(CC_STAT_REJECTED, 1);
+	w->done.made = pg_atomic_read_u64(horizon);
+}
+
+/*
+ * A fill that follows what its transaction itself has made of the key (below)
+ * or the namespace: late when that was late already, else that is no obstacle.
+ * False: late.
+ */
+static bool
+stands_on(CcChange *c, const CcWait *w, const CcMade *below)
+{
+	uint64		horizon = 0;
+
+	for (CcWait *clear = last_clear; clear != NULL; clear = clear->older)
+	{
+		if (clear->ns != w->ns || clear->order > w->order)
+			continue;
+		if (c->own_horizon == 0)
+			c->own_horizon = clear->done.made;
+		/* in the end that of the first */
+		horizon = clear->done.found;
+	}
+	c->own_hlc = below->made;
+	return below->found <= c->fill && horizon <= c->fill;
+}
+
+/*
+ * Does what waits, over what was made of its key before; w->done tells of it
+ * then.  Returns its position in the log, 0 when it has none.
+ */
 static uint64
-make_waiting(const CcWait *w)
+make_waiting(CcWait *w, const CcMade *below)
 {
 	CcChange	c = {.op = w->op};
 	CcOutcome	o;
+	CcMade		done = {0};
 
 	if ((w->bits & CC_WAIT_CLEAR) != 0)
 	{
-		if (cc_cache_clear(w->ns) != CC_DONE)
-			cc_stats_add(CC_STAT_REJECTED, 1);
+		make_waiting_clear(w);
 		return 0;
 	}
 	c.ns = w->ns;
@@ -481,8 +516,21 @@ make_waiting(const CcWait *w)
 		c.max_age_ms = w->rare->max_age_ms;
 		c.grace_ms = w->rare->grace_ms;
 	}
+	if (below != NULL)
+		done = *below;
+	if (c.fill != 0 && !stands_on(&c, w, &done))
+	{
+		end_keylock(&c);
+		w->done = done;
+		return 0;
+	}
 	if (make(&c, &o) != CC_DONE && o.result != CC_UNCHANGED)
 		cc_stats_add(CC_STAT_REJECTED, 1);
+	if (o.before != done.made)
+		done.found = Max(done.found, o.before);
+	if (o.result == CC_DONE)
+		done.made = o.hlc;
+	w->done = done;
 	return o.result == CC_DONE ? o.pos : 0;
 }
 
@@ -491,7 +539,7 @@ make_waiting(const CcWait *w)
  * wait: before the commit it would be too early.
  */
 static void
-make_key_now(CcWait *newest)
+make_key_now(CcWait *newest, CcMade *made)
 {
 	CcWait	   *chain = NULL;
 	CcWait	   *kept = NULL;
@@ -517,7 +565,8 @@ make_key_now(CcWait *newest)
 			kept = w;
 			continue;
 		}
-		(void) make_waiting(w);
+		(void) make_waiting(w, made);
+		*made = w->done;
 		drop(w);
 	}
 	if (kept != NULL)
@@ -571,7 +620,7 @@ make_clear_now(uint16 ns)
 		}
 		*link = w->older;
 		if (w->order == order)
-			(void) make_waiting(w);
+			make_waiting_clear(w);
 		drop(w);
 	}
 	RESUME_INTERRUPTS();
@@ -585,9 +634,10 @@ cc_xact_now(const CcChange *c, CcOutcome *o)
 	uint64		fill;
 	uint64		lsn;
 	CcWait	   *newest;
+	CcMade		made = {0};
 
 	cc_store_hash(c->ns, c->key, c->keylen, hash);
-	cc_missed_take(hash, &fill, &lsn);
+	cc_missed_find(hash, &fill, &lsn);
 	if (c->op == CC_OP_PUT)
 	{
 		copy.fill = fill;
@@ -599,9 +649,14 @@ cc_xact_now(const CcChange *c, CcOutcome *o)
 			make_clear_now(c->ns);
 		newest = cc_xact_find(c->ns, hash[0], c->key, c->keylen);
 		if (newest != NULL)
-			make_key_now(newest);
+			make_key_now(newest, &made);
 	}
-	return make(&copy, o);
+	copy.own_hlc = made.found <= fill ? made.made : 0;
+	(void) make(&copy, o);
+	if (o->result == CC_DONE && fill != 0)
+		cc_missed_wrote(hash, o->before == made.made ? made.found : o->before,
+						o->hlc);
+	return o->result;
 }
 
 CcResult
@@ -614,7 +669,6 @@ cc_xact_clear_now(uint16 ns)
 		make_clear_now(ns);
 		return CC_DONE;
 	}
-	cc_missed_clear(ns);
 	return cc_cache_clear(ns);
 }
 
@@ -651,7 +705,8 @@ at_commit(void)
 		commit_lsn = XactLastCommitEnd;
 	for (CcWait *w = cc_xact_first; w != NULL; w = w->next)
 	{
-		uint64		done = make_waiting(w);
+		uint64		done = make_waiting(w, w->older == NULL ? NULL :
+										&w->older->done);
 
 		pos = Max(pos, done);
 	}

@@ -19,6 +19,16 @@
 
 #include "cache/xact.h"
 
+/*
+ * What a change was done over and what it made: versions, or horizons of a
+ * clear.  Versions of this transaction itself do not count as found.
+ */
+typedef struct CcMade
+{
+	uint64		found;
+	uint64		made;
+} CcMade;
+
 /* A waiting change's bits */
 #define CC_WAIT_NULL		0x0001
 #define CC_WAIT_KEEP_TTL	0x0002
@@ -51,8 +61,15 @@ typedef struct CcWait
 	const char *key;
 	const char *value;
 	CcWaitRare *rare;			/* NULL: all zero */
-	int64		ttl_ms;
-	int64		deadline;		/* ms since 1970; 0: none */
+	union
+	{
+		struct
+		{
+			int64		ttl_ms;
+			int64		deadline;	/* ms since 1970; 0: none */
+		};
+		CcMade		done;		/* once it has been done */
+	};
 	uint32		vallen;
 	uint16		keylen;
 	uint16		ns;
@@ -94,13 +111,14 @@ extern bool cc_xact_view_live(const CcXactView *v, uint16 ns, const char *key,
 							  uint16 keylen);
 
 /*
- * Misses (missed.c).  The fill that a put of this key is, 0: none; forgets the
- * miss, as what is written next does not come from it.  All misses of a
- * namespace are forgotten with a clear of our own; all at the end.
+ * Misses (missed.c).  The fill that a put of this key is, 0: none.  After the
+ * key was written at once, over the version `before`, a put is one from what
+ * was written, unless `before` was too new already.  All misses are forgotten
+ * at the end.
  */
-extern void cc_missed_take(const uint64 hash[2], uint64 *fill, uint64 *lsn);
-extern void cc_missed_note(uint16 ns, const uint64 hash[2]);
-extern void cc_missed_clear(uint16 ns);
+extern void cc_missed_note(const uint64 hash[2]);
+extern void cc_missed_find(const uint64 hash[2], uint64 *fill, uint64 *lsn);
+extern void cc_missed_wrote(const uint64 hash[2], uint64 before, uint64 hlc);
 extern void cc_missed_reset(void);
 
 #endif							/* CC_XACT_PRIVATE_H */

@@ -146,11 +146,9 @@ void
 cc_xact_missed(uint16 ns, const char *key, uint16 keylen)
 {
 	uint64		hash[2];
-	CcXactView	v;
 
-	look(ns, key, keylen, hash, &v);
-	if (v.store)
-		cc_missed_note(ns, hash);
+	cc_store_hash(ns, key, keylen, hash);
+	cc_missed_note(hash);
 }
 
 static bool
@@ -190,11 +188,11 @@ cc_xact_get_stale(uint16 ns, const char *key, uint16 keylen, CcEntry *e,
 
 	*stale = false;
 	look(ns, key, keylen, hash, &v);
-	if (!v.store)
-		return read_view(&v, ns, key, keylen, cc_cache_get, e, buf);
-	if (cc_cache_get_stale(ns, key, keylen, e, buf, stale) && !*stale)
+	if (v.store ?
+		cc_cache_get_stale(ns, key, keylen, e, buf, stale) && !*stale :
+		read_view(&v, ns, key, keylen, cc_cache_get, e, buf))
 		return true;
-	cc_missed_note(ns, hash);
+	cc_missed_note(hash);
 	return *stale;
 }
 
@@ -208,17 +206,17 @@ cc_xact_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 		cc_cache_has(ns, key, keylen, expires))
 		return true;
 	look(ns, key, keylen, hash, &v);
-	if (v.put == NULL && (v.store || v.live) &&
-		!cc_cache_has(ns, key, keylen, expires))
+	if (v.put == NULL &&
+		!((v.store || v.live) && cc_cache_has(ns, key, keylen, expires)))
 	{
-		cc_missed_note(ns, hash);
+		cc_missed_note(hash);
 		return false;
 	}
 	if (v.touch != NULL)
 		*expires = deadline(v.touch);
 	else if (v.put != NULL)
 		*expires = deadline(v.put);
-	return v.store || v.live;
+	return true;
 }
 
 /* Whether w is the newest change of its key, and a key it is. */
