@@ -160,7 +160,8 @@ late_fill(Work *w)
 	const CcChange *c = w->c;
 	uint64		horizon = pg_atomic_read_u64(&cc_namespace(c->ns)->horizon);
 
-	if (pg_atomic_read_u64(cc_state_invalidated(w->hash)) > c->fill_lsn)
+	if (pg_atomic_read_u64(cc_state_invalidated(w->hash)) > c->fill_lsn ||
+		pg_atomic_read_u64(&cc_namespace(c->ns)->invalidated) > c->fill_lsn)
 		return true;
 	if (horizon > c->fill && horizon != c->own_horizon)
 		return true;
@@ -932,12 +933,26 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 CcResult
 cc_cache_clear(uint16 ns)
 {
+	return cc_cache_invalidate_all(ns, 0);
+}
+
+CcResult
+cc_cache_invalidate_all(uint16 ns, uint64 lsn)
+{
+	char		block[CC_EXTRA_STUB];
 	char		key[CC_SYSTEM_KEY_MAX];
 	CcChange	c = {.op = CC_OP_PUT, .ns = CC_NS_SYSTEM, .type = CC_BYTEA};
 	CcOutcome	o;
 
 	c.key = key;
 	c.keylen = cc_cache_horizon_key(ns, key);
-	c.value = "";
+	c.value = block;
+	/* this horizon takes the place of the one before, which may carry one too */
+	lsn = Max(lsn, pg_atomic_read_u64(&cc_namespace(ns)->invalidated));
+	if (lsn != 0)
+	{
+		cc_extra_put_stub(block, cc.state->system, lsn);
+		c.vallen = CC_EXTRA_STUB;
+	}
 	return cc_cache_change(&c, &o);
 }

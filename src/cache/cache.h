@@ -211,6 +211,12 @@ extern uint64 cc_cache_count(uint16 ns);
 extern CcResult cc_cache_clear(uint16 ns);
 
 /*
+ * Likewise, as the invalidation of all its keys by a transaction that ended at
+ * this position of the WAL of this system (0: it is none).
+ */
+extern CcResult cc_cache_invalidate_all(uint16 ns, uint64 lsn);
+
+/*
  * System entries (namespace CC_NS_SYSTEM) never expire and are never evicted.
  * After one has changed, wherever the change came from, the hook is called
  * with its key, without a lock.  Set once by cluster/membership.

@@ -332,10 +332,22 @@ cc_namespace_was_dropped(uint16 ns)
 	return dropped;
 }
 
-/* PROTOCOL.md, horizon: raised under the lock that stores its entry. */
+/*
+ * PROTOCOL.md, horizon: raised under the lock that stores its entry.  Its
+ * value, where it has one, is that of an invalidation: u64 system, u64 lsn.
+ */
 static void
 apply_horizon(uint16 ns, const CcEntry *e)
 {
+	CcReader	r;
+	uint64		system;
+	uint64		lsn;
+
+	cc_reader_init(&r, e->value, e->vallen);
+	system = cc_read_u64(&r);
+	lsn = cc_read_u64(&r);
+	if (!r.bad && system == cc.state->system)
+		cc_atomic_raise(&cc_namespace(ns)->invalidated, lsn);
 	if (cc_atomic_raise(&cc_namespace(ns)->horizon, e->hlc))
 		note_news(ns, e, NULL);
 }

@@ -213,6 +213,7 @@ static void
 init_namespace(CcNamespaceShared *ns)
 {
 	pg_atomic_init_u64(&ns->horizon, 0);
+	pg_atomic_init_u64(&ns->invalidated, 0);
 	pg_atomic_init_u64(&ns->version, 0);
 	pg_atomic_init_u32(&ns->flags, strcmp(ns->name, CC_DEFAULT_NS) == 0 ?
 					   CC_NS_BUILTIN : 0);

@@ -96,6 +96,9 @@ typedef struct CcNamespaceShared
 	 */
 	pg_atomic_uint64 horizon;
 
+	/* As `invalidated` of the state, for all its keys: by its horizons. */
+	pg_atomic_uint64 invalidated;
+
 	/*
 	 * What its declaration says, for those who must not look it up.  Written
 	 * by cc_namespace_applied under the lock of the partition that holds the

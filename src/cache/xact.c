@@ -386,14 +386,15 @@ cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 }
 
 void
-cc_xact_clear(uint16 ns)
+cc_xact_clear(uint16 ns, bool invalidates)
 {
 	CcWait	   *w;
 
 	make_context();
 	w = MemoryContextAllocZero(context, sizeof(CcWait));
 	w->ns = ns;
-	w->bits = CC_WAIT_CLEAR;
+	w->bits = CC_WAIT_CLEAR |
+		(invalidates ? CC_WAIT_FORCED | CC_WAIT_INVALIDATES : 0);
 	w->older = last_clear;
 	last_clear = w;
 	append(w);
@@ -449,7 +450,8 @@ make_waiting_clear(CcWait *w)
 	pg_atomic_uint64 *horizon = &cc_namespace(w->ns)->horizon;
 
 	w->done.found = pg_atomic_read_u64(horizon);
-	if (cc_cache_clear(w->ns) != CC_DONE)
+	if (cc_cache_invalidate_all(w->ns, (w->bits & CC_WAIT_INVALIDATES) != 0 ?
+								commit_lsn : 0) != CC_DONE)
 		cc_stats_add(CC_STAT_REJECTED, 1);
 	w->done.made = pg_atomic_read_u64(horizon);
 }
@@ -590,6 +592,12 @@ drop_any(CcWait *w)
 	drop_below(above);
 }
 
+static bool
+is_plain_clear(const CcWait *w, uint16 ns)
+{
+	return w->ns == ns && (w->bits & CC_WAIT_INVALIDATES) == 0;
+}
+
 /*
  * The newest clear of a namespace that waits.  It makes what waits before it
  * pointless, but for invalidations.
@@ -597,10 +605,12 @@ drop_any(CcWait *w)
 static void
 make_clear_now(uint16 ns)
 {
-	uint64		order = cc_xact_cleared(ns);
+	uint64		order = 0;
 	CcWait	  **link = &last_clear;
 	CcWait	   *next;
 
+	for (CcWait *w = last_clear; w != NULL && order == 0; w = w->older)
+		order = is_plain_clear(w, ns) ? w->order : 0;
 	for (CcWait *w = cc_xact_first; w != NULL && w->order < order; w = next)
 	{
 		next = w->next;
@@ -613,7 +623,7 @@ make_clear_now(uint16 ns)
 	{
 		CcWait	   *w = *link;
 
-		if (w->ns != ns)
+		if (!is_plain_clear(w, ns))
 		{
 			link = &w->older;
 			continue;
@@ -665,7 +675,7 @@ cc_xact_clear_now(uint16 ns)
 	/* what waits is older than what is done now */
 	if (cc_xact_first != NULL)
 	{
-		cc_xact_clear(ns);
+		cc_xact_clear(ns, false);
 		make_clear_now(ns);
 		return CC_DONE;
 	}

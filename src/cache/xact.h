@@ -54,8 +54,11 @@ extern bool cc_xact_defers(uint16 ns);
  */
 extern CcResult cc_xact_add(const CcChange *c, CcOutcome *o, bool forced);
 
-/* Makes a clear wait. */
-extern void cc_xact_clear(uint16 ns);
+/*
+ * Makes a clear wait.  invalidates: it is the invalidation of all keys, which
+ * no setting refuses and which waits for the commit in any case.
+ */
+extern void cc_xact_clear(uint16 ns, bool invalidates);
 
 /*
  * Does it now, after what waits for the same key.  In place of

@@ -210,7 +210,7 @@ cc_write_clear(uint16 ns)
 	cc_write_check(false);
 	if (cc_xact_defers(ns))
 	{
-		cc_xact_clear(ns);
+		cc_xact_clear(ns, false);
 		return;
 	}
 	result = cc_xact_clear_now(ns);
@@ -235,5 +235,5 @@ cc_write_invalidate(uint16 ns, const char *key, uint16 keylen)
 void
 cc_write_invalidate_all(uint16 ns)
 {
-	cc_xact_clear(ns);
+	cc_xact_clear(ns, true);
 }
