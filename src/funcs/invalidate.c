@@ -88,7 +88,7 @@ raise_template(const char *template, const char *detail)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("cache key template \"%s\" is malformed", template),
-			 errdetail_internal("%s", detail),
+			 errdetail("%s", detail),
 			 errhint("Write a column as {name}, and braces of the key "
 					 "itself twice.")));
 }
@@ -246,7 +246,10 @@ check_owner(uint16 ns, Relation rel)
 						   "\"%s\", role \"%s\", who may not write it.",
 						   RelationGetRelationName(rel),
 						   GetUserNameFromId(owner, false)),
-				 errhint("Grant it with cache_grant.")));
+				 errhint("Its owner can grant it with cache_grant(%s, %s, "
+						 "'write').",
+						 quote_literal_cstr(cc_namespace(ns)->name),
+						 quote_literal_cstr(GetUserNameFromId(owner, false)))));
 }
 
 /* Everything that a user can do wrong is said here, at the first firing. */

@@ -385,6 +385,61 @@ DROP TABLE wrong CASCADE;
 \pset tuples_only off
 
 --
+-- Privileges: it acts for the owner of the table, not for who changes a row
+--
+
+SELECT cache_namespace('inv_owned');
+CREATE ROLE inv_owner;
+CREATE ROLE inv_user;
+CREATE TABLE owned (id int);
+ALTER TABLE owned OWNER TO inv_owner;
+GRANT INSERT ON owned TO inv_user;
+CREATE TRIGGER cached AFTER INSERT ON owned FOR EACH ROW
+	EXECUTE FUNCTION cache_invalidate('inv_owned', '{id}');
+SELECT cache_put('1', 'x', namespace => 'inv_owned'), cache_put('2', 'x', namespace => 'inv_owned');
+SET ROLE inv_user;
+INSERT INTO owned VALUES (1);
+SELECT current_user;
+RESET ROLE;
+-- nor for a superuser who changes one
+INSERT INTO owned VALUES (1);
+SELECT cache_grant('inv_owned', 'inv_owner', 'read');
+INSERT INTO owned VALUES (1);
+SELECT cache_grant('inv_owned', 'inv_owner', 'write');
+SET ROLE inv_user;
+SELECT cache_delete('2', namespace => 'inv_owned');
+INSERT INTO owned VALUES (1);
+SELECT current_user;
+RESET ROLE;
+SELECT cache_keys(namespace => 'inv_owned');
+-- and when the right is taken back
+SELECT cache_revoke('inv_owned', 'inv_owner', 'write');
+INSERT INTO owned VALUES (2);
+SELECT cache_grant('inv_owned', 'inv_owner', 'write');
+
+-- other namespaces and the same key of another one are not touched
+SELECT fill('1', 'stays');
+SELECT cache_put('2', 'x'), cache_put('2', 'x', namespace => 'inv_owned');
+CREATE TRIGGER cut AFTER TRUNCATE ON owned FOR EACH STATEMENT
+	EXECUTE FUNCTION cache_invalidate('inv_owned', '{id}');
+INSERT INTO owned VALUES (2);
+SELECT cache_has('2', namespace => 'inv_owned'), cache_has('2');
+SELECT cache_put('2', 'x', namespace => 'inv_owned');
+TRUNCATE owned;
+SELECT cache_has('2', namespace => 'inv_owned'), cache_has('2'), left_over();
+
+-- a namespace that is dropped is missed at the next change
+SELECT cache_drop_namespace('inv_owned');
+INSERT INTO owned VALUES (1);
+SELECT cache_namespace('inv_owned');
+SELECT cache_grant('inv_owned', 'inv_owner', 'write');
+INSERT INTO owned VALUES (1);
+SELECT cache_drop_namespace('inv_owned');
+SELECT cache_delete('2');
+DROP TABLE owned;
+DROP ROLE inv_owner, inv_user;
+
+--
 -- Many rows: one preparation for all of them
 --
 

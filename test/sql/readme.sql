@@ -47,6 +47,35 @@ SELECT cache_grant('default', 'public', 'all');
 SELECT cache_drop_namespace('sessions');
 DROP ROLE web;
 
+-- README: Keeping the cache in step with tables
+CREATE TABLE users (id int PRIMARY KEY, team int, name text);
+
+CREATE TRIGGER cached AFTER INSERT OR UPDATE OR DELETE ON users
+    FOR EACH ROW EXECUTE FUNCTION cache_invalidate('default', 'user:{id}', 'team:{team}');
+CREATE TRIGGER emptied AFTER TRUNCATE ON users
+    FOR EACH STATEMENT EXECUTE FUNCTION cache_invalidate('default', 'user:{id}', 'team:{team}');
+
+CREATE FUNCTION user_name(wanted int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    found_name text := cache_get('user:' || wanted);
+BEGIN
+    IF found_name IS NULL THEN
+        SELECT name INTO found_name FROM users WHERE id = wanted;
+        PERFORM cache_put('user:' || wanted, found_name, ttl => '1 hour');
+    END IF;
+    RETURN found_name;
+END $$;
+
+INSERT INTO users VALUES (7, 1, 'Ada');
+SELECT user_name(7);                            -- Ada, and cached now
+UPDATE users SET name = 'Ada Lovelace' WHERE id = 7;
+SELECT cache_has('user:7');                     -- false
+SELECT user_name(7);                            -- Ada Lovelace
+TRUNCATE users;
+SELECT cache_has('user:7');
+DROP TABLE users;
+DROP FUNCTION user_name;
+
 -- README: Views
 \o /dev/null
 SELECT id, at, kind, node, detail FROM cache_events WHERE id > 42 ORDER BY id;
