@@ -62,15 +62,14 @@ void		(*cc_xact_check_hook) (bool forced);
 
 CcWait	   *cc_xact_first;
 CcWait	   *cc_xact_last;
+CcWait	   *cc_xact_last_clear;
 
 static MemoryContext context;
 static keys_hash *keys;			/* when there are more than a few */
-static CcWait *last_clear;		/* of any namespace, by `older` */
 static uint64 nwaiting;
 static uint64 next_order = 1;
 
-/* The commit's place in the WAL; 0 when it has none, or none yet. */
-static uint64 commit_lsn;
+uint64		cc_xact_commit_lsn;
 
 /*
  * The list
@@ -98,7 +97,7 @@ cc_xact_find(uint16 ns, uint64 hash, const char *key, uint16 keylen)
 uint64
 cc_xact_cleared(uint16 ns)
 {
-	for (CcWait *w = last_clear; w != NULL; w = w->older)
+	for (CcWait *w = cc_xact_last_clear; w != NULL; w = w->older)
 	{
 		if (w->ns == ns)
 			return w->order;
@@ -158,8 +157,8 @@ drop_newest(CcWait *w)
 {
 	if ((w->bits & CC_WAIT_CLEAR) != 0)
 	{
-		Assert(last_clear == w);
-		last_clear = w->older;
+		Assert(cc_xact_last_clear == w);
+		cc_xact_last_clear = w->older;
 	}
 	else
 		set_newest(w, w->older);
@@ -182,10 +181,10 @@ reset(void)
 	cc_missed_reset();
 	if (cc_xact_first == NULL && keys == NULL)
 		return;
-	cc_xact_first = cc_xact_last = last_clear = NULL;
+	cc_xact_first = cc_xact_last = cc_xact_last_clear = NULL;
 	keys = NULL;
 	nwaiting = 0;
-	commit_lsn = 0;
+	cc_xact_commit_lsn = 0;
 	MemoryContextReset(context);
 }
 
@@ -365,6 +364,7 @@ CcResult
 cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 {
 	CcChange	copy = *c;
+	CcWait	   *older;
 	uint64		hash[2];
 
 	cc_store_hash(c->ns, c->key, c->keylen, hash);
@@ -377,11 +377,14 @@ cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 			cc_keylock_end(hash);
 		return o->result;
 	}
+	older = cc_xact_find(c->ns, hash[0], c->key, c->keylen);
+	if (c->op == CC_OP_DELETE && c->lsn != 0 && older != NULL &&
+		(older->bits & CC_WAIT_INVALIDATES) != 0)
+		return o->result;		/* what waits does it */
 	/* the deadline is what the caller means now, whenever he commits */
 	if (copy.ttl_ms > 0 && copy.deadline == 0)
 		copy.deadline = cc_hlc_now_ms(&cc.state->hlc) + copy.ttl_ms;
-	push(&copy, hash[0], forced,
-		 cc_xact_find(c->ns, hash[0], c->key, c->keylen));
+	push(&copy, hash[0], forced, older);
 	return o->result;
 }
 
@@ -395,146 +398,14 @@ cc_xact_clear(uint16 ns, bool invalidates)
 	w->ns = ns;
 	w->bits = CC_WAIT_CLEAR |
 		(invalidates ? CC_WAIT_FORCED | CC_WAIT_INVALIDATES : 0);
-	w->older = last_clear;
-	last_clear = w;
+	w->older = cc_xact_last_clear;
+	cc_xact_last_clear = w;
 	append(w);
 }
 
 /*
- * Making them so
+ * Making them so before the commit
  */
-
-static void
-count(const CcChange *c, const CcOutcome *o)
-{
-	bool		deletes = c->op == CC_OP_DELETE || c->op == CC_OP_FETCH ||
-		(c->ttl_ms < 0 && (c->op == CC_OP_PUT || c->op == CC_OP_TOUCH));
-
-	if (o->result != CC_DONE || c->ns == CC_NS_SYSTEM)
-		return;
-	if (deletes)
-	{
-		if (o->existed)
-			cc_stats_count(CC_STAT_DELETES, c->ns, 1);
-	}
-	else if (c->op == CC_OP_PUT || c->op == CC_OP_INCR)
-		cc_stats_count(CC_STAT_PUTS, c->ns, 1);
-}
-
-/* Whoever waits for this caller to compute the key need wait no longer. */
-static void
-end_keylock(const CcChange *c)
-{
-	uint64		hash[2];
-
-	cc_store_hash(c->ns, c->key, c->keylen, hash);
-	cc_keylock_end(hash);
-}
-
-/* Does one change and all that belongs to it. */
-static CcResult
-make(const CcChange *c, CcOutcome *o)
-{
-	CcResult	result = cc_cache_change(c, o);
-
-	count(c, o);
-	if (c->ns != CC_NS_SYSTEM && c->op != CC_OP_TOUCH &&
-		c->op != CC_OP_SLIDE)
-		end_keylock(c);
-	return result;
-}
-
-static void
-make_waiting_clear(CcWait *w)
-{
-	pg_atomic_uint64 *horizon = &cc_namespace(w->ns)->horizon;
-
-	w->done.found = pg_atomic_read_u64(horizon);
-	if (cc_cache_invalidate_all(w->ns, (w->bits & CC_WAIT_INVALIDATES) != 0 ?
-								commit_lsn : 0) != CC_DONE)
-		cc_stats_add(CC_STAT_REJECTED, 1);
-	w->done.made = pg_atomic_read_u64(horizon);
-}
-
-/*
- * A fill that follows what its transaction itself has made of the key (below)
- * or the namespace: late when that was late already, else that is no obstacle.
- * False: late.
- */
-static bool
-stands_on(CcChange *c, const CcWait *w, const CcMade *below)
-{
-	uint64		horizon = 0;
-
-	for (CcWait *clear = last_clear; clear != NULL; clear = clear->older)
-	{
-		if (clear->ns != w->ns || clear->order > w->order)
-			continue;
-		if (c->own_horizon == 0)
-			c->own_horizon = clear->done.made;
-		/* in the end that of the first */
-		horizon = clear->done.found;
-	}
-	c->own_hlc = below->made;
-	return below->found <= c->fill && horizon <= c->fill;
-}
-
-/*
- * Does what waits, over what was made of its key before; w->done tells of it
- * then.  Returns its position in the log, 0 when it has none.
- */
-static uint64
-make_waiting(CcWait *w, const CcMade *below)
-{
-	CcChange	c = {.op = w->op};
-	CcOutcome	o;
-	CcMade		done = {0};
-
-	if ((w->bits & CC_WAIT_CLEAR) != 0)
-	{
-		make_waiting_clear(w);
-		return 0;
-	}
-	c.ns = w->ns;
-	c.key = w->key;
-	c.keylen = w->keylen;
-	c.type = w->type;
-	c.null = (w->bits & CC_WAIT_NULL) != 0;
-	c.value = w->value;
-	c.vallen = w->vallen;
-	c.ttl_ms = w->ttl_ms;
-	c.deadline = w->deadline;
-	c.keep_ttl = (w->bits & CC_WAIT_KEEP_TTL) != 0;
-	c.if_absent = (w->bits & CC_WAIT_IF_ABSENT) != 0;
-	c.if_present = (w->bits & CC_WAIT_IF_PRESENT) != 0;
-	c.sliding = (w->bits & CC_WAIT_SLIDING) != 0;
-	if ((w->bits & CC_WAIT_INVALIDATES) != 0)
-		c.lsn = commit_lsn;
-	if (w->rare != NULL)
-	{
-		c.if_version = w->rare->if_version;
-		c.fill = w->rare->fill;
-		c.fill_lsn = w->rare->fill_lsn;
-		c.max_age_ms = w->rare->max_age_ms;
-		c.grace_ms = w->rare->grace_ms;
-	}
-	if (below != NULL)
-		done = *below;
-	if (c.fill != 0 && !stands_on(&c, w, &done))
-	{
-		end_keylock(&c);
-		w->done = done;
-		return 0;
-	}
-	if (make(&c, &o) != CC_DONE && o.result != CC_UNCHANGED)
-		cc_stats_add(CC_STAT_REJECTED, 1);
-	if (o.before != done.made)
-		done.found = Max(done.found, o.before);
-	if (o.result == CC_DONE)
-		done.made = o.hlc;
-	w->done = done;
-	return o.result == CC_DONE ? o.pos : 0;
-}
 
 /*
  * All that waits for one key, the oldest first.  An invalidation goes on to
@@ -567,7 +438,7 @@ make_key_now(CcWait *newest, CcMade *made)
 			kept = w;
 			continue;
 		}
-		(void) make_waiting(w, made);
+		(void) cc_xact_make_waiting(w, made);
 		*made = w->done;
 		drop(w);
 	}
@@ -606,10 +477,10 @@ static void
 make_clear_now(uint16 ns)
 {
 	uint64		order = 0;
-	CcWait	  **link = &last_clear;
+	CcWait	  **link = &cc_xact_last_clear;
 	CcWait	   *next;
 
-	for (CcWait *w = last_clear; w != NULL && order == 0; w = w->older)
+	for (CcWait *w = cc_xact_last_clear; w != NULL && order == 0; w = w->older)
 		order = is_plain_clear(w, ns) ? w->order : 0;
 	for (CcWait *w = cc_xact_first; w != NULL && w->order < order; w = next)
 	{
@@ -630,7 +501,7 @@ make_clear_now(uint16 ns)
 		}
 		*link = w->older;
 		if (w->order == order)
-			make_waiting_clear(w);
+			(void) cc_xact_make_waiting(w, NULL);
 		drop(w);
 	}
 	RESUME_INTERRUPTS();
@@ -662,7 +533,7 @@ cc_xact_now(const CcChange *c, CcOutcome *o)
 			make_key_now(newest, &made);
 	}
 	copy.own_hlc = made.found <= fill ? made.made : 0;
-	(void) make(&copy, o);
+	(void) cc_xact_make(&copy, o);
 	if (o->result == CC_DONE && fill != 0)
 		cc_missed_wrote(hash, o->before == made.made ? made.found : o->before,
 						o->hlc);
@@ -701,7 +572,7 @@ before_commit(void)
 	cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + nwaiting,
 							cc_hlc_from_ms(cc_clock_ms())));
 	/* a transaction that has changed no row has no place in the WAL */
-	commit_lsn = TransactionIdIsValid(GetTopTransactionIdIfAny()) ? 1 : 0;
+	cc_xact_commit_lsn = TransactionIdIsValid(GetTopTransactionIdIfAny()) ? 1 : 0;
 }
 
 static void
@@ -711,11 +582,11 @@ at_commit(void)
 
 	if (cc_xact_first == NULL)
 		return;
-	if (commit_lsn != 0)
-		commit_lsn = XactLastCommitEnd;
+	if (cc_xact_commit_lsn != 0)
+		cc_xact_commit_lsn = XactLastCommitEnd;
 	for (CcWait *w = cc_xact_first; w != NULL; w = w->next)
 	{
-		uint64		done = make_waiting(w, w->older == NULL ? NULL :
+		uint64		done = cc_xact_make_waiting(w, w->older == NULL ? NULL :
 										&w->older->done);
 
 		pos = Max(pos, done);

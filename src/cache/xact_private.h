@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * xact_private.h
- *	  What xact.c, xact_read.c and missed.c share: the changes that wait.
+ *	  What xact.c, xact_make.c, xact_read.c and missed.c share: the changes
+ *	  that wait.
  *
  * All lives in one memory context that is reset at the end of the transaction.
  * The changes of a transaction are one list in the order in which they were
@@ -82,6 +83,22 @@ typedef struct CcWait
 /* Changes that wait now, in order; NULL: none. */
 extern CcWait *cc_xact_first;
 extern CcWait *cc_xact_last;
+
+/* The newest clear that waits, of any namespace; then by `older`. */
+extern CcWait *cc_xact_last_clear;
+
+/* The commit's place in the WAL; 0 when it has none, or none yet. */
+extern uint64 cc_xact_commit_lsn;
+
+/* Does one change and all that belongs to it. */
+extern CcResult cc_xact_make(const CcChange *c, CcOutcome *o);
+
+/*
+ * Does what waits, over what was made of its key before (NULL: nothing);
+ * w->done tells of it then.  Returns its position in the log, 0 when it has
+ * none.
+ */
+extern uint64 cc_xact_make_waiting(CcWait *w, const CcMade *below);
 
 /* Newest waiting change of a key; NULL: none. */
 extern CcWait *cc_xact_find(uint16 ns, uint64 hash, const char *key,

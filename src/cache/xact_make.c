@@ -1,0 +1,151 @@
+/*-------------------------------------------------------------------------
+ *
+ * xact_make.c
+ *	  Making so what has waited for the commit.  See xact.h.
+ *
+ * Raises no error and takes no memory, as cc_cache_change does for what can
+ * wait.
+ *
+ * A fill may stand on what its own transaction has made just before, the
+ * invalidation of the same key above all: then what that was done over must
+ * not be later than the fill's token, and its own version is no obstacle.  So
+ * a value that is made from several rows is not stored when somebody else has
+ * changed one of them meanwhile.
+ *
+ * Locking: none of its own.
+ *
+ * May include: PostgreSQL's headers, base/ and the headers of cache/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/xact_private.h"
+
+#include "base/stats.h"
+#include "cache/keylock.h"
+
+static void
+count(const CcChange *c, const CcOutcome *o)
+{
+	bool		deletes = c->op == CC_OP_DELETE || c->op == CC_OP_FETCH ||
+		(c->ttl_ms < 0 && (c->op == CC_OP_PUT || c->op == CC_OP_TOUCH));
+
+	if (o->result != CC_DONE || c->ns == CC_NS_SYSTEM)
+		return;
+	if (deletes)
+	{
+		if (o->existed)
+			cc_stats_count(CC_STAT_DELETES, c->ns, 1);
+	}
+	else if (c->op == CC_OP_PUT || c->op == CC_OP_INCR)
+		cc_stats_count(CC_STAT_PUTS, c->ns, 1);
+}
+
+/* Whoever waits for this caller to compute the key need wait no longer. */
+static void
+end_keylock(const CcChange *c)
+{
+	uint64		hash[2];
+
+	cc_store_hash(c->ns, c->key, c->keylen, hash);
+	cc_keylock_end(hash);
+}
+
+CcResult
+cc_xact_make(const CcChange *c, CcOutcome *o)
+{
+	CcResult	result = cc_cache_change(c, o);
+
+	count(c, o);
+	if (c->ns != CC_NS_SYSTEM && c->op != CC_OP_TOUCH &&
+		c->op != CC_OP_SLIDE)
+		end_keylock(c);
+	return result;
+}
+
+static void
+make_waiting_clear(CcWait *w)
+{
+	pg_atomic_uint64 *horizon = &cc_namespace(w->ns)->horizon;
+
+	w->done.found = pg_atomic_read_u64(horizon);
+	if (cc_cache_invalidate_all(w->ns, (w->bits & CC_WAIT_INVALIDATES) != 0 ?
+								cc_xact_commit_lsn : 0) != CC_DONE)
+		cc_stats_add(CC_STAT_REJECTED, 1);
+	w->done.made = pg_atomic_read_u64(horizon);
+}
+
+/*
+ * A fill that follows what its transaction itself has made of the key (below)
+ * or the namespace: late when that was late already, else that is no obstacle.
+ * False: late.
+ */
+static bool
+stands_on(CcChange *c, const CcWait *w, const CcMade *below)
+{
+	uint64		horizon = 0;
+
+	for (CcWait *clear = cc_xact_last_clear; clear != NULL; clear = clear->older)
+	{
+		if (clear->ns != w->ns || clear->order > w->order)
+			continue;
+		if (c->own_horizon == 0)
+			c->own_horizon = clear->done.made;
+		/* in the end that of the first */
+		horizon = clear->done.found;
+	}
+	c->own_hlc = below->made;
+	return below->found <= c->fill && horizon <= c->fill;
+}
+
+uint64
+cc_xact_make_waiting(CcWait *w, const CcMade *below)
+{
+	CcChange	c = {.op = w->op};
+	CcOutcome	o;
+	CcMade		done = {0};
+
+	if ((w->bits & CC_WAIT_CLEAR) != 0)
+	{
+		make_waiting_clear(w);
+		return 0;
+	}
+	c.ns = w->ns;
+	c.key = w->key;
+	c.keylen = w->keylen;
+	c.type = w->type;
+	c.null = (w->bits & CC_WAIT_NULL) != 0;
+	c.value = w->value;
+	c.vallen = w->vallen;
+	c.ttl_ms = w->ttl_ms;
+	c.deadline = w->deadline;
+	c.keep_ttl = (w->bits & CC_WAIT_KEEP_TTL) != 0;
+	c.if_absent = (w->bits & CC_WAIT_IF_ABSENT) != 0;
+	c.if_present = (w->bits & CC_WAIT_IF_PRESENT) != 0;
+	c.sliding = (w->bits & CC_WAIT_SLIDING) != 0;
+	if ((w->bits & CC_WAIT_INVALIDATES) != 0)
+		c.lsn = cc_xact_commit_lsn;
+	if (w->rare != NULL)
+	{
+		c.if_version = w->rare->if_version;
+		c.fill = w->rare->fill;
+		c.fill_lsn = w->rare->fill_lsn;
+		c.max_age_ms = w->rare->max_age_ms;
+		c.grace_ms = w->rare->grace_ms;
+	}
+	if (below != NULL)
+		done = *below;
+	if (c.fill != 0 && !stands_on(&c, w, &done))
+	{
+		end_keylock(&c);
+		w->done = done;
+		return 0;
+	}
+	if (cc_xact_make(&c, &o) != CC_DONE && o.result != CC_UNCHANGED)
+		cc_stats_add(CC_STAT_REJECTED, 1);
+	if (o.before != done.made)
+		done.found = Max(done.found, o.before);
+	if (o.result == CC_DONE)
+		done.made = o.hlc;
+	w->done = done;
+	return o.result == CC_DONE ? o.pos : 0;
+}
