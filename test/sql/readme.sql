@@ -23,11 +23,6 @@ SELECT cache_get('team:a~cb:size');
 SELECT cache_delete_like(cache_key('team', 'a:b') || ':%');             -- all of this team
 SELECT cache_clear();
 
--- README: Views
-\o /dev/null
-SELECT id, at, kind, node, detail FROM cache_events WHERE id > 42 ORDER BY id;
-\o
-
 -- README: Namespaces
 SELECT cache_namespace('sessions', ttl => '30 min', sliding => true, max_age => '12 h');
 SELECT cache_namespace('fragments', require_ttl => true, max_memory => '16MB');
@@ -51,6 +46,11 @@ SELECT privileges FROM cache_namespaces WHERE name = 'sessions';
 SELECT cache_grant('default', 'public', 'all');
 SELECT cache_drop_namespace('sessions');
 DROP ROLE web;
+
+-- README: Views
+\o /dev/null
+SELECT id, at, kind, node, detail FROM cache_events WHERE id > 42 ORDER BY id;
+\o
 
 -- README: At 03:12
 \o /dev/null
