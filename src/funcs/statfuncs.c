@@ -23,6 +23,7 @@
 #include "cluster/membership.h"
 #include "funcs/args.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 /*
@@ -251,6 +252,25 @@ form_namespace(uint32 ns, const CcNamespaceCounts *counts, Datum *values,
 	values[NS_CONFLICTS] = Int64GetDatum(0);
 }
 
+/*
+ * Every database has a "default", of which nothing need be said.  It counts as
+ * declared where the database uses it, until that is dropped.
+ */
+static bool
+is_shown(uint16 ns)
+{
+	CcDeclaration d;
+	bool		was;
+
+	if (gauge_above_zero(&cc_namespace(ns)->entries) > 0)
+		return true;
+	if (!cc_namespace_has(ns, CC_NS_DECLARED))
+		return false;
+	return strcmp(cc_namespace(ns)->name, CC_DEFAULT_NS) != 0 ||
+		cc_namespace_used(cc_namespace(ns)->database, &was) ||
+		(cc_namespace_read(ns, &d) && d.version != 0);
+}
+
 /* One row for each that is declared or holds something, in all databases. */
 Datum
 cachecluster_stat_namespaces(PG_FUNCTION_ARGS)
@@ -271,8 +291,8 @@ cachecluster_stat_namespaces(PG_FUNCTION_ARGS)
 		Datum		values[NNS];
 		bool		nulls[NNS];
 
-		if (!cc_namespace_has(ns, CC_NS_DECLARED) &&
-			gauge_above_zero(&cc_namespace(ns)->entries) == 0)
+		CHECK_FOR_INTERRUPTS();
+		if (!is_shown((uint16) ns))
 			continue;
 		form_namespace(ns, &sum[ns], values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,

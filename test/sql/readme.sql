@@ -81,30 +81,6 @@ DROP FUNCTION user_name;
 SELECT id, at, kind, node, detail FROM cache_events WHERE id > 42 ORDER BY id;
 \o
 
--- README: Namespaces
-SELECT cache_namespace('sessions', ttl => '30 min', sliding => true, max_age => '12 h');
-SELECT cache_namespace('fragments', require_ttl => true, max_memory => '16MB');
-SELECT cache_put('42', 'Ada', namespace => 'sessions');
-SELECT cache_get('42', namespace => 'sessions');
-\o /dev/null
-SELECT name, ttl, entries, bytes FROM cache_namespaces;
-\o
-SELECT cache_drop_namespace('fragments');
-
--- README: Privileges
-CREATE ROLE web;
-SELECT cache_grant('sessions', 'web', 'read, write');   -- or read, write, all
-SELECT cache_grant('sessions', 'public', 'read');       -- everybody
-SELECT cache_revoke('sessions', 'public', 'read');
-SELECT cache_revoke('default', 'public', 'all');        -- no longer everybody's
-\o /dev/null
-SELECT name, owner, privileges FROM cache_namespaces;
-\o
-SELECT privileges FROM cache_namespaces WHERE name = 'sessions';
-SELECT cache_grant('default', 'public', 'all');
-SELECT cache_drop_namespace('sessions');
-DROP ROLE web;
-
 -- README: At 03:12
 \o /dev/null
 SELECT * FROM cache_status();                  -- this node

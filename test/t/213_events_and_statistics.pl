@@ -228,6 +228,11 @@ is( $group->psql(
 	't|t|t|t|t',
 	'which make up those of the node');
 
+$group->psql(1, 'DROP DATABASE d12');
+$group->wait_for(1, q{
+	SELECT count(*) = 0 FROM pg_stat_cachecluster_namespaces
+	WHERE database = 'd12'}, 'a database that was dropped to be gone from it');
+
 # The ring is bounded: what is refused once more pushes out what is oldest.
 $seen = last_id(1);
 $group->psql(1, q{
