@@ -181,25 +181,13 @@ written_last(int key, const SimVersion *v)
 }
 
 /*
- * Whether a touch gave this write a deadline.  Of an unsaved namespace the
- * touch may be lost with all that held it, when it had come into force.
+ * Whether it is gone everywhere, and with it whatever had replaced it, as may
+ * happen to an unsaved key when all that held it have crashed.
  */
 static bool
-had_deadline(int key, const SimVersion *v)
+lost_with_newer(int key, const SimVersion *v)
 {
-	for (int i = 0; i < sim.norigins; i++)
-	{
-		for (int d = 0; d < sim.origin[i].ndots; d++)
-		{
-			SimDot	   *dot = &sim.origin[i].dot[d];
-
-			if (dot->key == key && dot->expires != 0 &&
-				dot->version.hlc == v->hlc &&
-				dot->version.writer == v->writer)
-				return true;
-		}
-	}
-	return false;
+	return sim.key_sort[key] == SIM_UNSAVED && sim_oracle_superseded(key, v);
 }
 
 static void
@@ -258,7 +246,7 @@ check_key(int key, uint64 highest_horizon, const char *why)
 						why ? why : "settled");
 	}
 	if (lack[0] != '\0' && !forgotten &&
-		!(sim.key_sort[key] == SIM_UNSAVED && had_deadline(key, &newest)) &&
+		(some || !lost_with_newer(key, &newest)) &&
 		d->value != 0 && d->expires == 0 &&
 		newest.hlc > highest_horizon && !sim_oracle_evicted(key, &newest))
 		sim_violate("P3-miss", "%s of hlc %s, which nobody evicted, is missing on%s%s; %s",

@@ -134,24 +134,6 @@ forget_over(SimNode *node)
 	}
 }
 
-/* Whether there was a newer write of the key, anywhere. */
-static bool
-superseded(int key, const SimVersion *v)
-{
-	for (int i = 0; i < sim.norigins; i++)
-	{
-		SimOrigin  *o = &sim.origin[i];
-
-		for (int d = 0; d < o->ndots; d++)
-		{
-			if (o->dot[d].key == key &&
-				sim_version_cmp(&o->dot[d].version, v) > 0)
-				return true;
-		}
-	}
-	return false;
-}
-
 /*
  * Whether the store lacks what was on disk.  Where no VV is believed since the
  * files left out an unsaved namespace, nothing says any more that a delete was
@@ -171,7 +153,7 @@ lost(SimNode *node, int key, const SimVersion *had)
 	if (h != NULL && cc_header_type(h) != CC_STUB)
 		return true;
 	return d->value != 0 && d->expires == 0 &&
-		!sim_oracle_evicted(key, had) && !superseded(key, had);
+		!sim_oracle_evicted(key, had) && !sim_oracle_superseded(key, had);
 }
 
 static void

@@ -202,6 +202,24 @@ sim_oracle_written(int key, const SimVersion *v)
 	return found;
 }
 
+/* Whether there was a newer write of the key, anywhere. */
+bool
+sim_oracle_superseded(int key, const SimVersion *v)
+{
+	for (int i = 0; i < sim.norigins; i++)
+	{
+		SimOrigin  *o = &sim.origin[i];
+
+		for (int d = 0; d < o->ndots; d++)
+		{
+			if (o->dot[d].key == key &&
+				sim_version_cmp(&o->dot[d].version, v) > 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Whether this write's value was lost anywhere, under any of its names. */
 bool
 sim_oracle_evicted(int key, const SimVersion *v)

@@ -448,6 +448,7 @@ extern SimDot *sim_oracle_known(int origin, uint64 seq);
 extern SimDot *sim_oracle_add(int origin, uint64 seq);
 extern SimDot *sim_oracle_written(int key, const SimVersion *v);
 extern bool sim_oracle_evicted(int key, const SimVersion *v);
+extern bool sim_oracle_superseded(int key, const SimVersion *v);
 extern uint64 sim_oracle_value(uint8 type, uint8 flags, const char *value,
 							   Size len);
 extern const char *sim_dot_text(int origin, uint64 seq);
