@@ -434,14 +434,10 @@ make(const CcChange *c, CcOutcome *o)
 	CcResult	result = cc_cache_change(c, o);
 
 	count(c, o);
+	/* whoever waits for the key gets it, or computes what came too late */
 	if (c->ns != CC_NS_SYSTEM && c->op != CC_OP_TOUCH &&
-		c->op != CC_OP_SLIDE)
-	{
-		uint64		hash[2];
-
-		cc_store_hash(c->ns, c->key, c->keylen, hash);
-		cc_keylock_end(hash);
-	}
+		(result == CC_DONE || o->refused_fill))
+		cc_keylock_end_key(c->ns, c->key, c->keylen);
 	return result;
 }
 
