@@ -239,7 +239,7 @@ is(result($two), 'from there|f|f', 'a value from a peer ends the wait');
 
 # Sliding and grace are part of the entry.
 $group->psql(1, q{
-	SELECT cache_put('slide', 'v', '60 s', sliding => true),
+	SELECT cache_put('slide', 'v', '20 s', sliding => true),
 		   cache_put('grace', 'old', '1 ms', grace => '1 h')});
 $group->wait_converged;
 is(run_sql($there, ask('grace', 0)), 'old|t|t', 'a stale value on a peer');
@@ -247,7 +247,7 @@ is(run_sql($there, q{SELECT cache_get('grace'), cache_has('grace')}), '|f',
 	'and a miss for all others');
 my $ends = q{SELECT expires_at FROM cache_entries('slide')};
 my $first = $group->psql(1, $ends);
-$group->wait_for(2, qq{SELECT cache_ttl('slide') < '53 s'},
+$group->wait_for(2, qq{SELECT cache_ttl('slide') < '17.5 s'},
 	'a tenth of a TTL to be gone');
 is(run_sql($there, q{SELECT cache_get('slide')}), 'v', 'it is read on a peer');
 $group->wait_for(1, qq{
