@@ -80,7 +80,7 @@ read_entry(uint16 ns, const char *key, uint16 keylen, Want want, CcEntry *e,
 }
 
 /*
- * A sliding entry was read at now: its deadline moves on, unless that would
+ * A sliding entry was read: its deadline moves on, unless that would
  * have to wait for the disk or the node takes no writes; then a later read
  * does it.
  */

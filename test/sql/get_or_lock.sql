@@ -176,6 +176,36 @@ $$ LANGUAGE plpgsql;
 SELECT expensive_report(7);
 SELECT expensive_report(7), must_compute FROM cache_get_or_lock('lock:report:7');
 
+-- the same key in another namespace is another key
+SELECT cache_namespace('lock');
+SELECT must_compute FROM cache_get_or_lock('lock:10');
+SELECT must_compute FROM cache_get_or_lock('lock:10', namespace => 'lock', wait => '0');
+SELECT cache_put('lock:10', 'v', namespace => 'lock');
+SELECT must_compute FROM cache_get_or_lock('lock:10', wait => '0');
+SELECT cache_delete('lock:10');
+
+-- it needs the privileges to read and to write; so does cache_take
+CREATE ROLE regress_lock;
+SELECT cache_grant('lock', 'regress_lock', 'read');
+SET ROLE regress_lock;
+SELECT * FROM cache_get_or_lock('lock:10', namespace => 'lock');
+\echo :LAST_ERROR_SQLSTATE
+SELECT cache_take('lock:10', 'lock');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+SELECT cache_grant('lock', 'regress_lock', 'write');
+SET ROLE regress_lock;
+SELECT * FROM cache_get_or_lock('lock:10', namespace => 'lock');
+SELECT cache_take('lock:10', 'lock');
+RESET ROLE;
+SELECT cache_revoke('lock', 'regress_lock', 'read');
+SET ROLE regress_lock;
+SELECT * FROM cache_get_or_lock('lock:10', namespace => 'lock');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+SELECT cache_drop_namespace('lock');
+DROP ROLE regress_lock;
+
 -- errors
 SELECT * FROM cache_get_or_lock('lock:9', lock_ttl => '0');
 \echo :LAST_ERROR_SQLSTATE

@@ -141,6 +141,21 @@ BEGIN;
 SELECT * FROM cache_get_or_lock('grace:7');
 ROLLBACK;
 
+-- a namespace says it too; what the put says counts more
+SELECT cache_namespace('grace', ttl => '1 ms', grace => '1 h');
+SELECT cache_put('k', 'v', namespace => 'grace'),
+       cache_put('none', 'v', grace => '0', namespace => 'grace');
+DO $$
+BEGIN
+    WHILE cache_count('grace') > 0 LOOP
+    END LOOP;
+END $$;
+BEGIN;
+SELECT k, g.* FROM unnest('{k,none}'::text[]) k,
+                   cache_get_or_lock(k, namespace => 'grace') g;
+ROLLBACK;
+SELECT cache_drop_namespace('grace');
+
 -- negative is none
 SELECT cache_put('grace:8', 'v', '1 h', grace => '-1 h'), cache_get('grace:8');
 

@@ -23,11 +23,6 @@ SELECT cache_get('team:a~cb:size');
 SELECT cache_delete_like(cache_key('team', 'a:b') || ':%');             -- all of this team
 SELECT cache_clear();
 
--- README: Views
-\o /dev/null
-SELECT id, at, kind, node, detail FROM cache_events WHERE id > 42 ORDER BY id;
-\o
-
 -- README: Namespaces
 SELECT cache_namespace('sessions', ttl => '30 min', sliding => true, max_age => '12 h');
 SELECT cache_namespace('fragments', require_ttl => true, max_memory => '16MB');
@@ -51,6 +46,28 @@ SELECT privileges FROM cache_namespaces WHERE name = 'sessions';
 SELECT cache_grant('default', 'public', 'all');
 SELECT cache_drop_namespace('sessions');
 DROP ROLE web;
+
+-- README: One computes, the others wait
+CREATE FUNCTION report(id int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE hit record := cache_get_or_lock('report:' || id, lock_ttl => '30 s', wait => '5 s');
+BEGIN
+    IF hit.must_compute THEN
+        hit.value := (SELECT sum(n) FROM generate_series(1, 1000 * id) n);
+        PERFORM cache_put('report:' || id, hit.value, ttl => '10 min', grace => '1 min');
+    END IF;
+    RETURN hit.value;
+END $$;
+SELECT report(7);                               -- computed, by one of all who ask
+SELECT * FROM cache_get_or_lock('report:7');    -- a hit: must_compute is false
+SELECT cache_put('session:43', '{"user": 8}'::jsonb, ttl => '30 min', sliding => true);
+SELECT cache_take('session:43');                -- read, and gone: of two callers one gets it
+SELECT cache_delete('report:7');
+DROP FUNCTION report;
+
+-- README: Views
+\o /dev/null
+SELECT id, at, kind, node, detail FROM cache_events WHERE id > 42 ORDER BY id;
+\o
 
 -- README: At 03:12
 \o /dev/null

@@ -27,6 +27,18 @@ RETURNS SETOF record AS $$
     FROM cache_entries('slide:%') e JOIN before b USING (key);
 $$ LANGUAGE sql;
 
+-- a namespace says it too, and how old an entry gets at most
+SELECT cache_namespace('slide', ttl => '20 s', sliding => true, max_age => '30 s');
+CREATE FUNCTION ends(key text) RETURNS timestamptz AS $$
+    SELECT expires_at FROM cache_entries(key, namespace => 'slide');
+$$ LANGUAGE sql;
+SELECT cache_put('ns', 'v', namespace => 'slide'),
+       cache_put('not', 'v', sliding => false, namespace => 'slide'),
+       cache_put('old', 'v', '28 s', namespace => 'slide'),
+       cache_put('cap', 'v', '1 h', namespace => 'slide');
+SELECT ends('ns') AS ns, ends('not') AS not, ends('old') AS old, ends('cap') AS cap \gset
+SELECT cache_ttl('cap', 'slide') <= '30 s';
+
 -- every getter prolongs, to a whole TTL from now; what only looks does not
 SELECT count(cache_put('slide:' || g, '1', '20 s', sliding => true))
 FROM unnest('{entry,get,get_or_lock,jsonb,keep_ttl,nobody,others,persist,readonly,touch}'::text[]) g;
@@ -53,6 +65,14 @@ SELECT cache_has('slide:others'), cache_ttl('slide:others') > '0', cache_count()
 SELECT * FROM cache_keys('slide:others');
 -- a hundred reads in less than a tenth of a TTL are not worth a write
 SELECT count(cache_get('slide:hour')) FROM generate_series(1, 100);
+SELECT cache_get(k, 'slide') FROM unnest('{cap,not,ns,old}'::text[]) k;
+SELECT ends('ns') - :'ns' > '1 s' AS ns, ends('not') = :'not' AS not,
+       ends('cap') = :'cap' AS cap;
+-- 28 s from now would be older than 30 s, and 2 s are less than a tenth of 28
+SELECT ends('old') = :'old' AS old;
+-- nor does a touch go beyond it
+SELECT cache_touch('ns', '1 h', 'slide');
+SELECT cache_ttl('ns', 'slide') <= '30 s';
 SELECT * FROM moved() ORDER BY key COLLATE "C";
 SELECT cache_ttl('slide:get') <= '20 s', cache_ttl('slide:touch') <= '15 s',
        cache_ttl('slide:persist') IS NULL;
@@ -89,5 +109,6 @@ SELECT cache_put('slide:none', 'v', sliding => true);
 SELECT cache_put('slide:none', 'v', '0', sliding => true), cache_has('slide:none');
 
 SELECT count(cache_delete(k)) > 0 FROM cache_keys('slide:%') k;
-DROP FUNCTION note, wait_a_little, moved;
+SELECT cache_drop_namespace('slide');
+DROP FUNCTION note, wait_a_little, moved, ends;
 DROP TABLE before;
