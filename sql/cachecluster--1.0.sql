@@ -368,6 +368,33 @@ COMMENT ON FUNCTION cache_invalidate() IS
 'AFTER trigger: at commit deletes the keys that its templates make of the old and new row; arguments are a namespace and templates like user:{id}';
 
 --
+-- Reading that changes something: for one caller of many
+--
+
+CREATE FUNCTION cache_take(key text, namespace text DEFAULT 'default')
+RETURNS text
+AS 'MODULE_PATHNAME', 'cachecluster_take'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_take(text, text) IS
+'value of a key as text, deleted in the same step and at once; NULL on a miss';
+
+CREATE FUNCTION cache_get_or_lock(
+    key text,
+    lock_ttl interval DEFAULT '10 s',
+    wait interval DEFAULT '5 s',
+    namespace text DEFAULT 'default',
+    OUT value text,
+    OUT stale boolean,
+    OUT must_compute boolean
+)
+AS 'MODULE_PATHNAME', 'cachecluster_get_or_lock'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_get_or_lock(text, interval, interval, text) IS
+'value of a key; on a miss one caller of the node is told to compute it, and the others wait for it';
+
+--
 -- The group
 --
 

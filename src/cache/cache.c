@@ -194,7 +194,7 @@ set_deadline(Work *w)
 			if (x.cap != 0)
 				x.fresh = Min(x.fresh, x.cap);
 		}
-		w->e.expires = x.fresh + Max(c->grace_ms, 0);
+		w->e.expires = cc_extra_deadline(x.fresh, c->grace_ms);
 		cc_extra_put(w->block, &x);
 	}
 	w->e.flags |= CC_F_EXTRA;
@@ -278,7 +278,7 @@ use_block(Work *w, const CcExtra *x, int64 grace)
 {
 	cc_extra_put(w->block, x);
 	w->e.block = w->block;
-	w->e.expires = x->fresh == 0 ? 0 : x->fresh + grace;
+	w->e.expires = x->fresh == 0 ? 0 : cc_extra_deadline(x->fresh, grace);
 }
 
 /*
@@ -335,7 +335,10 @@ decide_slide(Work *w)
 	return RESTAMP;
 }
 
-/* Reads and deletes; what is not there is not deleted either. */
+/*
+ * Reads and deletes; what is not there, or is not served yet (PROTOCOL.md,
+ * before), is not deleted either.
+ */
 static Verdict
 decide_fetch(Work *w)
 {
@@ -345,7 +348,8 @@ decide_fetch(Work *w)
 	Size		need;
 
 	w->o->result = CC_UNCHANGED;
-	if (!w->live)
+	w->o->existed = w->live && cc_state_serves();
+	if (!w->o->existed)
 		return LEAVE;
 	if (!cc_store_read(w->p, w->cur, e, b, &need))
 	{
@@ -354,6 +358,8 @@ decide_fetch(Work *w)
 	}
 	cc_extra_strip(e, &x);
 	e->expires = x.fresh;
+	if (w->c->accept != NULL && !w->c->accept(e))
+		return LEAVE;
 	return decide_delete(w);
 }
 

@@ -106,9 +106,13 @@ typedef struct CcChange
 
 	/*
 	 * FETCH: where key and value go, behind what it holds; o->entry points
-	 * there.
+	 * there.  Only what accept says yes to is deleted (NULL: anything); a
+	 * value that it refuses stays (CC_UNCHANGED, o->existed) and is returned
+	 * all the same.  It is called under the partition's lock: it neither
+	 * allocates nor raises an error.
 	 */
 	CcBuf	   *buf;
+	bool		(*accept) (const CcEntry *e);
 
 	/*
 	 * CC_OP_TAKE, CC_OP_LOAD: the entry, its key as above.  STUB, REDOT: the
@@ -258,6 +262,9 @@ extern bool cc_cache_wait_room(int *tries);
  * a second, and then no more until it does.
  */
 extern void cc_cache_wait_clock(uint64 h);
+
+/* Whether it is; asks for it where it is not, and waits for nothing. */
+extern bool cc_cache_clock_reserved(uint64 h);
 
 /*
  * Order of two entries of a key: by (version, at).  Negative: a is older.

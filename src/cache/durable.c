@@ -41,6 +41,19 @@ cc_cache_wait_clock(uint64 h)
 	pg_atomic_write_u64(&s->hlc_given_up, bound);
 }
 
+bool
+cc_cache_clock_reserved(uint64 h)
+{
+	CcStateShared *s = cc.state;
+
+	if (h < pg_atomic_read_u64(&s->hlc_bound) || !s->persist ||
+		!cc_rule(clock_bound))
+		return true;
+	cc_atomic_raise(&s->hlc_wanted, h);
+	cc_wake_writer();
+	return false;
+}
+
 void
 cc_cache_mark_file(void)
 {

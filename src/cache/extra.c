@@ -79,12 +79,21 @@ cc_extra_fresh(CcPartitionShared *p, CcHeaderShared *h)
 }
 
 int64
+cc_extra_deadline(int64 fresh, int64 grace_ms)
+{
+	if (grace_ms <= 0)
+		return fresh;
+	return fresh > PG_INT64_MAX - grace_ms ? PG_INT64_MAX : fresh + grace_ms;
+}
+
+int64
 cc_extra_slide(const CcExtra *x, int64 now)
 {
-	int64		to = now + x->ttl_ms;
+	int64		to;
 
-	if (x->ttl_ms == 0)
+	if (x->ttl_ms <= 0 || x->fresh <= 0 || x->ttl_ms > PG_INT64_MAX - now)
 		return 0;
+	to = now + x->ttl_ms;
 	if (x->cap != 0)
 		to = Min(to, x->cap);
 	/* not for less than a tenth of the TTL, which spares most writes */

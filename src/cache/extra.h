@@ -68,6 +68,13 @@ extern bool cc_extra_stub(const CcEntry *e, uint64 *system, uint64 *lsn);
 extern int64 cc_extra_fresh(CcPartitionShared *p, CcHeaderShared *h);
 
 /*
+ * The deadline in the header of an entry that is fresh so long and has such a
+ * grace (none when it is negative); never beyond all time, whatever a peer
+ * has sent.
+ */
+extern int64 cc_extra_deadline(int64 fresh, int64 grace_ms);
+
+/*
  * Where a read at `now` moves the deadline of a sliding entry; 0 when it does
  * not, as less than a tenth of the TTL has gone.
  */

@@ -29,24 +29,34 @@ extern void cc_keylock_attach(void *mem);
 extern CcLock *cc_keylock_lock(void);
 
 /*
- * Takes the lock of a key (by both words of its hash) for ttl_ms; false when
- * another caller has it.
+ * Takes the lock of a key (by both words of its hash) for ttl_ms > 0, or takes
+ * it for longer where this transaction has it; false when another transaction
+ * has it.  True without a lock where the table has no room.  Whoever took one
+ * looks for the key again, as it may have been put in between.
  */
 extern bool cc_keylock_take(const uint64 hash[2], int64 ttl_ms);
 
+/* Ends the lock of a key where this transaction has it. */
+extern void cc_keylock_give_up(const uint64 hash[2]);
+
 /*
- * Ends the lock of a key, whoever has it, and wakes those who wait.  A glance
- * at one word when nobody in the node holds any.  Raises no error.
+ * Ends the lock of a key, whoever has it, and wakes those who wait; called
+ * after the key has changed.  A glance at one word when nobody in the node
+ * holds any.  Raises no error.
  */
 extern void cc_keylock_end(const uint64 hash[2]);
 
+/* Same by the key, which is hashed only when somebody holds a lock. */
+extern void cc_keylock_end_key(uint16 ns, const char *key, uint16 keylen);
+
 /*
- * Waits until a lock of the key's bucket may have ended, or ms have passed;
- * the caller looks again.  May be cancelled by the user.
+ * Waits until the lock of the key may have ended or ms have passed, at most a
+ * tenth of a second; the caller looks again, as the value may have come from a
+ * peer.  May be cancelled by the user.
  */
 extern void cc_keylock_wait(const uint64 hash[2], int64 ms);
 
-/* Registers with transactions and the end of the process; from _PG_init. */
+/* Registers with transactions; from _PG_init. */
 extern void cc_keylock_install(void);
 
 #endif							/* CC_KEYLOCK_H */

@@ -79,7 +79,11 @@ read_entry(uint16 ns, const char *key, uint16 keylen, Want want, CcEntry *e,
 	}
 }
 
-/* A sliding entry was read: its deadline moves on. */
+/*
+ * A sliding entry was read: its deadline moves on, unless that would
+ * have to wait for the disk or the node takes no writes; then a later read
+ * does it.
+ */
 static void
 slide(uint16 ns, const char *key, uint16 keylen, CcEntry *e, const CcExtra *x)
 {
@@ -87,7 +91,9 @@ slide(uint16 ns, const char *key, uint16 keylen, CcEntry *e, const CcExtra *x)
 	CcOutcome	o;
 	int64		to = cc_extra_slide(x, cc_hlc_now_ms(&cc.state->hlc));
 
-	if (to == 0)
+	if (to == 0 ||
+		!cc_cache_clock_reserved(Max(pg_atomic_read_u64(&cc.state->hlc) + 1,
+									 cc_hlc_from_ms(cc_clock_ms()))))
 		return;
 	if (cc_cache_change(&c, &o) == CC_DONE)
 		e->expires = to;

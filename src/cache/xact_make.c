@@ -40,25 +40,16 @@ count(const CcChange *c, const CcOutcome *o)
 		cc_stats_count(CC_STAT_PUTS, c->ns, 1);
 }
 
-/* Whoever waits for this caller to compute the key need wait no longer. */
-static void
-end_keylock(const CcChange *c)
-{
-	uint64		hash[2];
-
-	cc_store_hash(c->ns, c->key, c->keylen, hash);
-	cc_keylock_end(hash);
-}
-
 CcResult
 cc_xact_make(const CcChange *c, CcOutcome *o)
 {
 	CcResult	result = cc_cache_change(c, o);
 
 	count(c, o);
+	/* whoever waits for the key gets it, or computes what came too late */
 	if (c->ns != CC_NS_SYSTEM && c->op != CC_OP_TOUCH &&
-		c->op != CC_OP_SLIDE)
-		end_keylock(c);
+		(result == CC_DONE || o->refused_fill))
+		cc_keylock_end_key(c->ns, c->key, c->keylen);
 	return result;
 }
 
@@ -136,12 +127,19 @@ cc_xact_make_waiting(CcWait *w, const CcMade *below)
 		done = *below;
 	if (c.fill != 0 && !stands_on(&c, w, &done))
 	{
-		end_keylock(&c);
+		cc_keylock_end_key(c.ns, c.key, c.keylen);
 		w->done = done;
 		return 0;
 	}
 	if (cc_xact_make(&c, &o) != CC_DONE && o.result != CC_UNCHANGED)
+	{
 		cc_stats_add(CC_STAT_REJECTED, 1);
+		/* the namespace's bound was lowered: what it should replace goes */
+		c.op = CC_OP_DELETE;
+		c.lsn = 0;
+		if (o.result == CC_TOO_LARGE)
+			(void) cc_xact_make(&c, &o);
+	}
 	if (o.before != done.made)
 		done.found = Max(done.found, o.before);
 	if (o.result == CC_DONE)

@@ -22,15 +22,13 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-/* What was read stays allocated for the next call, up to this size. */
-#define KEEP_BUF	(256 * 1024)
-
 PG_FUNCTION_INFO_V1(cachecluster_put);
 PG_FUNCTION_INFO_V1(cachecluster_put_jsonb);
 PG_FUNCTION_INFO_V1(cachecluster_put_bytea);
 PG_FUNCTION_INFO_V1(cachecluster_get);
 PG_FUNCTION_INFO_V1(cachecluster_get_jsonb);
 PG_FUNCTION_INFO_V1(cachecluster_get_bytea);
+PG_FUNCTION_INFO_V1(cachecluster_take);
 PG_FUNCTION_INFO_V1(cachecluster_has);
 PG_FUNCTION_INFO_V1(cachecluster_delete);
 PG_FUNCTION_INFO_V1(cachecluster_touch);
@@ -245,17 +243,10 @@ cachecluster_incr(PG_FUNCTION_ARGS)
 static bool
 read_entry(FunctionCallInfo fcinfo, CcKey *k, CcEntry *e)
 {
-	static CcBuf buf;
 	bool		found;
 
 	cc_args_key(fcinfo, 1, CC_PRIV_READ, k);
-	if (buf.cap > KEEP_BUF)
-	{
-		cc_buf_free(&buf);
-		cc_buf_init(&buf);
-	}
-	buf.len = 0;
-	found = cc_xact_get(k->ns, k->key, k->keylen, e, &buf);
+	found = cc_xact_get(k->ns, k->key, k->keylen, e, cc_value_buffer());
 	cc_stats_count(found ? CC_STAT_HITS : CC_STAT_MISSES, k->ns, 1);
 	return found;
 }
@@ -269,6 +260,26 @@ cachecluster_get(PG_FUNCTION_ARGS)
 	if (!read_entry(fcinfo, &k, &e) || (e.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cc_value_text(&k, &e));
+}
+
+/*
+ * Reads and deletes at once.  What cannot be returned is not deleted; the
+ * error says why.
+ */
+Datum
+cachecluster_take(PG_FUNCTION_ARGS)
+{
+	CcKey		k;
+	CcChange	c = {.op = CC_OP_FETCH, .accept = cc_value_is_text};
+	CcOutcome	o;
+
+	cc_args_key(fcinfo, 1, CC_PRIV_READ | CC_PRIV_WRITE, &k);
+	c.buf = cc_value_buffer();
+	(void) change(&c, &k, true, &o);
+	cc_stats_count(o.existed ? CC_STAT_HITS : CC_STAT_MISSES, k.ns, 1);
+	if (!o.existed || (o.entry.flags & CC_F_NULL) != 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cc_value_text(&k, &o.entry));
 }
 
 /* Says what was parsed when the value turns out not to be JSON. */

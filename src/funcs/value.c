@@ -14,6 +14,23 @@
 #include "cache/counter.h"
 #include "utils/builtins.h"
 
+/* What was read stays allocated for the next call, up to this size. */
+#define KEEP_BUF	(256 * 1024)
+
+CcBuf *
+cc_value_buffer(void)
+{
+	static CcBuf buf;
+
+	if (buf.cap > KEEP_BUF)
+	{
+		cc_buf_free(&buf);
+		cc_buf_init(&buf);
+	}
+	buf.len = 0;
+	return &buf;
+}
+
 void
 cc_value_raise_type(const CcKey *k, const char *is, const char *use)
 {
@@ -47,6 +64,18 @@ cc_value_counter(const CcKey *k, const CcEntry *e)
 				 errmsg("counter of cache key \"%s\" is malformed",
 						pnstrdup(k->key, k->keylen))));
 	return number;
+}
+
+bool
+cc_value_is_text(const CcEntry *e)
+{
+	int64		number;
+
+	if ((e->flags & CC_F_NULL) != 0)
+		return true;
+	if (e->type == CC_COUNTER)
+		return cc_counter_value(e->value, e->vallen, &number);
+	return e->type != CC_BYTEA && cc_args_is_text(e->value, e->vallen);
 }
 
 text *

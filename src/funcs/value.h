@@ -15,10 +15,22 @@
 #include "funcs/args.h"
 
 /*
+ * An empty buffer for one read; what the last read left there is gone.  It
+ * stays allocated for the next call, up to some size.
+ */
+extern CcBuf *cc_value_buffer(void);
+
+/*
  * A value that is not NULL as text: jsonb as its text, a counter as number.
  * Error 22023 for bytea, 22021 for what is not text in this database.
  */
 extern text *cc_value_text(const CcKey *k, const CcEntry *e);
+
+/*
+ * Whether a value is NULL, or cc_value_text raises no error.  Allocates and
+ * raises nothing.
+ */
+extern bool cc_value_is_text(const CcEntry *e);
 
 /* The number of a counter; error XX001 when it is malformed. */
 extern int64 cc_value_counter(const CcKey *k, const CcEntry *e);

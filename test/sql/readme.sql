@@ -47,6 +47,23 @@ SELECT cache_grant('default', 'public', 'all');
 SELECT cache_drop_namespace('sessions');
 DROP ROLE web;
 
+-- README: One computes, the others wait
+CREATE FUNCTION report(id int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE hit record := cache_get_or_lock('report:' || id, lock_ttl => '30 s', wait => '5 s');
+BEGIN
+    IF hit.must_compute THEN
+        hit.value := (SELECT sum(n) FROM generate_series(1, 1000 * id) n);
+        PERFORM cache_put('report:' || id, hit.value, ttl => '10 min', grace => '1 min');
+    END IF;
+    RETURN hit.value;
+END $$;
+SELECT report(7);                               -- computed, by one of all who ask
+SELECT * FROM cache_get_or_lock('report:7');    -- a hit: must_compute is false
+SELECT cache_put('session:43', '{"user": 8}'::jsonb, ttl => '30 min', sliding => true);
+SELECT cache_take('session:43');                -- read, and gone: of two callers one gets it
+SELECT cache_delete('report:7');
+DROP FUNCTION report;
+
 -- README: Keeping the cache in step with tables
 CREATE TABLE users (id int PRIMARY KEY, team int, name text);
 
