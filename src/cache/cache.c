@@ -4,81 +4,19 @@
  *	  The way in: cc_cache_change (see cache.h).
  *
  * A change is decided in three parts: what is there (load_current), what the
- * operation makes of it (decide_*), and making it so (commit).  All three run
- * under one hold of the partition's lock.  The other functions of cache.h are
- * in read.c, redot.c and durable.c.
+ * operation makes of it (decide.c, take.c), and making it so (commit).  All
+ * three run under one hold of the partition's lock.  The other functions of
+ * cache.h are in read.c, redot.c, durable.c and work.c.
  *
  *-------------------------------------------------------------------------
  */
-#include "cache/cache.h"
+#include "cache/work.h"
 
-#include "cache/counter.h"
 #include "cache/evict.h"
 #include "cache/expire.h"
-#include "cache/extra.h"
 #include "cache/namespace.h"
 
-/* So many chunks of a partition system entries may have in any case */
-#define FEW_CHUNKS			256
-
 CcSystemHook cc_cache_system_hook = NULL;
-
-/* The change under way: what is there, and what shall be. */
-typedef struct Work
-{
-	const CcChange *c;
-	CcOutcome  *o;
-	uint64		hash;
-	CcPartitionShared *p;
-	CcHeaderShared *cur;		/* NULL: none; may be one that is cleared */
-	bool		there;			/* cur is there and above its horizon */
-	bool		live;			/* ... and has a value that is fresh */
-	int64		fresh;			/* live: until when; 0: for ever */
-	int64		now;
-
-	/* the entry that shall be; its dot and version are given by commit */
-	CcEntry		e;
-	bool		new_dot;
-	bool		new_version;
-	bool		new_at;
-	char		block[CC_EXTRA_VALUE];	/* of e, where it has one of its own */
-	CcBuf	   *scratch;		/* where the value is that w->e keeps or makes */
-	Size		scratch_need;	/* room that was missing there */
-	uint32		chunks;			/* of what was stored */
-} Work;
-
-/* What decide_* says. */
-typedef enum Verdict
-{
-	LEAVE,						/* o->result is set, nothing happens */
-	STORE,						/* w->e shall be */
-	RESTAMP,					/* ... with the key and value that are there */
-	MORE_SCRATCH				/* again with more room */
-} Verdict;
-
-static int
-compare_node(uint16 a, uint16 b)
-{
-	return a == b ? 0 : cc_id_cmp(&cc_origin(a)->node, &cc_origin(b)->node);
-}
-
-/* Order of versions alone. */
-static int
-compare_version(uint64 ahlc, uint16 awriter, uint64 bhlc, uint16 bwriter)
-{
-	if (ahlc != bhlc)
-		return ahlc < bhlc ? -1 : 1;
-	return compare_node(awriter, bwriter);
-}
-
-int
-cc_cache_compare(const CcEntry *a, const CcEntry *b)
-{
-	int			cmp = compare_version(a->hlc, a->writer, b->hlc, b->writer);
-
-	return cmp != 0 ? cmp :
-		compare_version(a->at, a->at_node, b->at, b->at_node);
-}
 
 static bool
 tells_before(const CcChange *c)
@@ -88,7 +26,7 @@ tells_before(const CcChange *c)
 }
 
 static void
-load_current(Work *w)
+load_current(CcWork *w)
 {
 	const CcChange *c = w->c;
 
@@ -114,577 +52,33 @@ load_current(Work *w)
 	w->e.keylen = c->keylen;
 }
 
-/* A write of this node: everything new. */
-static Verdict
-store_new(Work *w, uint8 type, uint8 flags, const char *value, uint32 vallen,
-		  int64 expires)
-{
-	w->e.type = type;
-	w->e.flags = flags;
-	w->e.value = value;
-	w->e.vallen = vallen;
-	w->e.expires = expires;
-	w->new_dot = w->new_version = w->new_at = true;
-	return STORE;
-}
-
-/* PROTOCOL.md, delete writes: a tombstone, also for a key that is not here. */
-static Verdict
-decide_delete(Work *w)
-{
-	if (w->c->op == CC_OP_DELETE && w->c->lsn != 0)
-	{
-		cc_extra_put_stub(w->block, cc.state->system, w->c->lsn);
-		return store_new(w, CC_STUB, CC_F_TOMBSTONE | CC_F_EXTRA, w->block,
-						 CC_EXTRA_STUB, 0);
-	}
-	return store_new(w, CC_STUB, CC_F_TOMBSTONE, NULL, 0, 0);
-}
-
-static int64
-deadline(Work *w)
-{
-	if (w->c->ttl_ms > 0 && w->c->deadline != 0)
-		return w->c->deadline;
-	return w->c->ttl_ms == 0 ? 0 : w->now + w->c->ttl_ms;
-}
-
-/*
- * Whether a fill comes too late: what the key was when the reader missed it
- * may be older than what has become of it since.  Where nothing is left of the
- * key F knows, and may say yes too often: the reader tries again.
- */
-static bool
-late_fill(Work *w)
-{
-	const CcChange *c = w->c;
-	uint64		horizon = pg_atomic_read_u64(&cc_namespace(c->ns)->horizon);
-
-	if (pg_atomic_read_u64(cc_state_invalidated(w->hash)) > c->fill_lsn ||
-		pg_atomic_read_u64(&cc_namespace(c->ns)->invalidated) > c->fill_lsn)
-		return true;
-	if (horizon > c->fill && horizon != c->own_horizon)
-		return true;
-	return w->o->before > c->fill && w->o->before != c->own_hlc;
-}
-
-/* A put's deadline, and the block that goes with sliding and grace. */
-static void
-set_deadline(Work *w)
-{
-	const CcChange *c = w->c;
-	CcExtra		x = {0};
-
-	if (c->keep_ttl && w->live)
-	{
-		w->e.expires = w->cur->expires;
-		if ((cc_header_flags(w->cur) & CC_F_EXTRA) == 0)
-			return;
-		cc_store_copy_head(w->p, w->cur, w->block, CC_EXTRA_VALUE);
-	}
-	else
-	{
-		w->e.expires = x.fresh = deadline(w);
-		if (x.fresh == 0 || (!c->sliding && c->grace_ms <= 0))
-			return;
-		if (c->sliding)
-		{
-			x.ttl_ms = c->ttl_ms;
-			x.cap = c->max_age_ms > 0 ? w->now + c->max_age_ms : 0;
-			if (x.cap != 0)
-				x.fresh = Min(x.fresh, x.cap);
-		}
-		w->e.expires = cc_extra_deadline(x.fresh, c->grace_ms);
-		cc_extra_put(w->block, &x);
-	}
-	w->e.flags |= CC_F_EXTRA;
-	w->e.block = w->block;
-	w->e.vallen += CC_EXTRA_VALUE;
-}
-
-static Verdict
-decide_put(Work *w)
-{
-	const CcChange *c = w->c;
-
-	w->o->result = CC_UNCHANGED;
-	if ((c->if_absent && w->live) || (c->if_present && !w->live) ||
-		(c->if_version != 0 && (!w->live || w->cur->hlc != c->if_version)))
-		return LEAVE;
-	if (c->fill != 0 && late_fill(w))
-	{
-		w->o->refused_fill = true;
-		return LEAVE;
-	}
-	if (c->ttl_ms < 0)
-		return decide_delete(w);
-	(void) store_new(w, c->type, c->null ? CC_F_NULL : 0, c->value,
-					 c->null ? 0 : c->vallen, 0);
-	set_deadline(w);
-	return STORE;
-}
-
-/* Order of what is here and what is given, by (version, at). */
-static int
-compare_current(Work *w)
-{
-	CcEntry		cur;
-
-	cc_store_describe(w->cur, &cur);
-	return cc_cache_compare(&cur, w->c->entry);
-}
-
-/* The whole of the current entry, with its value as it lies in scratch. */
-static bool
-copy_current(Work *w, Size extra)
-{
-	Size		len = w->cur->vallen;
-
-	w->scratch->len = 0;
-	if (cc_buf_room(w->scratch) < len + extra)
-	{
-		w->scratch_need = len + extra;
-		return false;
-	}
-	cc_store_copy_value(w->p, w->cur, w->scratch->data);
-	w->scratch->len = len;
-	return true;
-}
-
-/* The current entry stays as it is but for what the caller changes. */
-static void
-keep_current(Work *w)
-{
-	const char *key = w->e.key;
-
-	cc_store_describe(w->cur, &w->e);
-	w->e.key = key;
-}
-
-/* The block of the current entry; false: it has none. */
-static bool
-kept_block(Work *w, CcExtra *x)
-{
-	if ((cc_header_flags(w->cur) & CC_F_EXTRA) == 0)
-		return false;
-	cc_store_copy_head(w->p, w->cur, w->block, CC_EXTRA_VALUE);
-	cc_extra_get(w->block, x);
-	return true;
-}
-
-/* Gives what is kept a block anew. */
-static void
-use_block(Work *w, const CcExtra *x, int64 grace)
-{
-	cc_extra_put(w->block, x);
-	w->e.block = w->block;
-	w->e.expires = x->fresh == 0 ? 0 : cc_extra_deadline(x->fresh, grace);
-}
-
-/*
- * PROTOCOL.md, touch: a new dot and at; version and value stay.  Without a
- * deadline an entry has no grace, and it slides no more.
- */
-static Verdict
-decide_touch(Work *w)
-{
-	CcExtra		x;
-	int64		grace = 0;
-
-	w->o->result = CC_UNCHANGED;
-	if (!w->live)
-		return LEAVE;
-	if (w->c->ttl_ms < 0)
-		return decide_delete(w);
-	keep_current(w);
-	w->e.expires = deadline(w);
-	if (kept_block(w, &x))
-	{
-		if (x.fresh != 0)
-			grace = w->cur->expires - x.fresh;
-		x.fresh = w->e.expires;
-		if (x.fresh == 0)
-			x.ttl_ms = x.cap = grace = 0;
-		else if (x.cap != 0)
-			x.fresh = Min(x.fresh, x.cap);
-		if (x.ttl_ms != 0)
-			x.ttl_ms = w->c->ttl_ms;
-		use_block(w, &x, grace);
-	}
-	w->new_dot = w->new_at = true;
-	return RESTAMP;
-}
-
-/* A read moves the deadline of a sliding entry; a touch like any. */
-static Verdict
-decide_slide(Work *w)
-{
-	CcExtra		x;
-	int64		to;
-	int64		grace;
-
-	w->o->result = CC_UNCHANGED;
-	/* of many who read it at once one does it */
-	if (!w->live || !kept_block(w, &x) || (to = cc_extra_slide(&x, w->now)) == 0)
-		return LEAVE;
-	keep_current(w);
-	grace = w->cur->expires - x.fresh;
-	x.fresh = to;
-	use_block(w, &x, grace);
-	w->new_dot = w->new_at = true;
-	return RESTAMP;
-}
-
-/*
- * Reads and deletes; what is not there, or is not served yet (PROTOCOL.md,
- * before), is not deleted either.
- */
-static Verdict
-decide_fetch(Work *w)
-{
-	CcBuf	   *b = w->c->buf;
-	CcEntry    *e = &w->o->entry;
-	CcExtra		x;
-	Size		need;
-
-	w->o->result = CC_UNCHANGED;
-	w->o->existed = w->live && cc_state_serves();
-	if (!w->o->existed)
-		return LEAVE;
-	if (!cc_store_read(w->p, w->cur, e, b, &need))
-	{
-		w->scratch_need = need;
-		return MORE_SCRATCH;
-	}
-	cc_extra_strip(e, &x);
-	e->expires = x.fresh;
-	if (w->c->accept != NULL && !w->c->accept(e))
-		return LEAVE;
-	return decide_delete(w);
-}
-
-/*
- * PROTOCOL.md, counters join: a counter's base is the version of what the
- * first increment replaced.
- */
-static bool
-begin_counter(Work *w)
-{
-	static const CcNodeId nobody;
-	const CcNodeId *node = &nobody;
-	uint64		hlc;
-	int64		start = 0;
-
-	if (w->live)
-	{
-		Size		skip = cc_extra_len(cc_header_type(w->cur),
-										cc_header_flags(w->cur));
-
-		if (cc_header_type(w->cur) == CC_BYTEA ||
-			(cc_header_flags(w->cur) & CC_F_NULL) != 0 ||
-			!cc_counter_parse(w->scratch->data + skip, w->scratch->len - skip,
-							  &start))
-			return false;
-	}
-	if (w->there)
-	{
-		hlc = w->cur->hlc;
-		node = &cc_origin(w->cur->writer)->node;
-	}
-	else
-		hlc = Max(pg_atomic_read_u64(&cc_namespace(w->c->ns)->horizon),
-				  cc_floor_get(w->hash));
-	w->scratch->len = 0;
-	cc_counter_begin(w->scratch, hlc, node, start);
-	return true;
-}
-
-static Verdict
-decide_incr(Work *w)
-{
-	const CcOriginShared *self = cc_origin(cc_state_self());
-	Size		extra = CC_COUNTER_HEAD + CC_COUNTER_PART;
-	CcCounterResult res;
-
-	w->o->result = CC_NOT_NUMBER;
-	if (w->live)
-	{
-		if (!copy_current(w, extra))
-			return MORE_SCRATCH;
-	}
-	else
-	{
-		w->scratch->len = 0;
-		if (cc_buf_room(w->scratch) < extra)
-		{
-			w->scratch_need = extra;
-			return MORE_SCRATCH;
-		}
-	}
-	if ((!w->live || cc_header_type(w->cur) != CC_COUNTER) && !begin_counter(w))
-		return LEAVE;
-
-	res = cc_counter_add(w->scratch, &self->node, self->incarnation,
-						 pg_atomic_read_u64(&cc.state->hlc), w->c->by,
-						 &w->o->counter);
-	if (res != CC_COUNTER_OK)
-	{
-		if (res == CC_COUNTER_OVERFLOW)
-			w->o->result = CC_OVERFLOW;
-		return LEAVE;
-	}
-	if (!cc_store_fits(w->c->ns, (Size) w->e.keylen + w->scratch->len))
-	{
-		w->o->result = CC_TOO_LARGE;
-		return LEAVE;
-	}
-	return store_new(w, CC_COUNTER, 0, w->scratch->data,
-					 (uint32) w->scratch->len,
-					 w->live ? w->fresh : deadline(w));
-}
-
-/*
- * PROTOCOL.md, counters join.  Sets *joined when the two make a third, which
- * gets a dot of ours.  Nobody has written anything by that: like a touch it
- * keeps the version of the newer one, so that it never beats a delete or a put
- * that did.  The result is put behind the current value.
- */
-static Verdict
-join_counters(Work *w, bool *joined)
-{
-	const CcEntry *e = w->c->entry;
-	bool		newer = compare_current(w) <= 0;
-	Size		cur_len = w->cur->vallen;
-	CcBuf		out;
-
-	*joined = false;
-	if (!copy_current(w, cur_len + e->vallen))
-		return MORE_SCRATCH;
-	out.data = w->scratch->data + cur_len;
-	out.len = 0;
-	out.cap = cur_len + e->vallen;
-	if (!cc_counter_join(&out, w->scratch->data, cur_len, e->value, e->vallen))
-		return LEAVE;
-	if (newer ? cc_counter_equal(out.data, out.len, e->value, e->vallen) :
-		cc_counter_equal(out.data, out.len, w->scratch->data, cur_len))
-		return LEAVE;
-	/* past the bound of a namespace it counts all the same, until it goes */
-	if (!cc_store_fits(CC_NS_SYSTEM, (Size) w->e.keylen + out.len))
-		return LEAVE;
-	*joined = true;
-	(void) store_new(w, CC_COUNTER, 0, out.data, (uint32) out.len,
-					 newer ? e->expires : w->cur->expires);
-	if (cc_rule(join_version))
-	{
-		w->new_version = false;
-		w->e.hlc = newer ? e->hlc : w->cur->hlc;
-		w->e.writer = newer ? e->writer : w->cur->writer;
-	}
-	return STORE;
-}
-
-static void
-make_stub(CcEntry *e)
-{
-	e->type = CC_STUB;
-	e->flags = 0;
-	e->value = e->block = NULL;
-	e->vallen = 0;
-	e->expires = 0;
-}
-
-/* An entry that comes from elsewhere or from our file, as it is. */
-static void
-use_given(Work *w)
-{
-	const CcEntry *e = w->c->entry;
-
-	w->e = *e;
-	w->e.hash = w->hash;
-	w->e.key = w->c->key;
-	w->e.keylen = w->c->keylen;
-	w->e.ns = w->c->ns;
-}
-
-static bool
-same_dot(const CcHeaderShared *h, const CcEntry *e)
-{
-	return h->origin == e->origin && h->seq == e->seq;
-}
-
-/*
- * System entries are never evicted, so what a peer may send of them is
- * bounded: each small, and all together a quarter of a partition.
- */
-static bool
-system_fits(Work *w)
-{
-	return w->c->entry->vallen <= CC_MAX_SYSTEM_VALUE &&
-		w->p->list[CC_LIST_SYSTEM].chunks <=
-		Max(w->p->nchunks / 4, FEW_CHUNKS);
-}
-
-/* PROTOCOL.md, take: the order of the tests is the rule's. */
-static Verdict
-decide_take(Work *w)
-{
-	const CcEntry *e = w->c->entry;
-	bool		system = w->c->ns == CC_NS_SYSTEM;
-	bool		retired;
-	int			cmp;
-
-	w->o->result = CC_UNCHANGED;
-	cc_hlc_observe(&cc.state->hlc, e->at);
-	if (!system && (cc_namespace_has(w->c->ns, CC_NS_LOCAL) ||
-					cc_expire_cleared(w->c->ns, e->hlc)))
-		return LEAVE;
-	if (e->type == CC_COUNTER && w->live &&
-		cc_header_type(w->cur) == CC_COUNTER &&
-		!cc_expire_over(e->expires, w->now) && cc_rule(counters_join))
-	{
-		bool		joined;
-		Verdict		v = join_counters(w, &joined);
-
-		if (joined || v == MORE_SCRATCH)
-			return v;
-	}
-	retired = cc_state_vv(e->origin) == CC_VV_INF;
-	if (!retired && cc_state_vv(e->origin) >= e->seq)
-		return LEAVE;
-	cmp = w->there ? compare_current(w) : -1;
-	if (cmp > 0)
-		return LEAVE;
-	if (cmp == 0)
-	{
-		if (retired || same_dot(w->cur, e) ||
-			cc_state_vv(w->cur->origin) >= w->cur->seq)
-			return LEAVE;
-		/* the same write under a name that its sender knows */
-		keep_current(w);
-		w->e.origin = e->origin;
-		w->e.seq = e->seq;
-		return RESTAMP;
-	}
-	use_given(w);
-
-	/*
-	 * It was under way when its origin was retired, and nobody's VV tells any
-	 * more whether we have seen it.  The order of versions and the floor do;
-	 * where they don't object it gets a dot of ours, as what we held beyond VV
-	 * did (PROTOCOL.md, retire).
-	 */
-	w->new_dot = retired;
-	if (system && !system_fits(w))
-	{
-		w->o->result = CC_TOO_LARGE;
-		return LEAVE;
-	}
-	if (w->e.type == CC_STUB || system)
-		return STORE;
-	if (cc_expire_over(e->expires, w->now))
-	{
-		if (!cc_rule(expired_on_arrival))
-			return LEAVE;
-		make_stub(&w->e);
-	}
-	else if ((cc_rule(floor_version) ? e->hlc : e->at) <= cc_floor_get(w->hash) &&
-			 !(w->there && cc_header_type(w->cur) != CC_STUB &&
-			   compare_version(w->cur->hlc, w->cur->writer, e->hlc,
-							   e->writer) == 0))
-	{
-		cc_check_evict(&w->e);
-		make_stub(&w->e);
-	}
-	else if (!cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen))
-	{
-		/* the peer's partitions or bound are larger than ours */
-		cc_check_evict(&w->e);
-		make_stub(&w->e);
-	}
-	return STORE;
-}
-
-/* What our own file holds: later in the file wins where versions are equal. */
-static Verdict
-decide_load(Work *w)
-{
-	const CcEntry *e = w->c->entry;
-
-	w->o->result = CC_UNCHANGED;
-	/* the clock's bound is above all this, unless the file is damaged */
-	if (cc_rule(clock_bound) && cc_rule(clock_bound_seen))
-		cc_hlc_observe(&cc.state->hlc, e->at);
-	if (w->c->ns != CC_NS_SYSTEM && cc_expire_cleared(w->c->ns, e->hlc))
-		return LEAVE;
-	if (w->there && compare_current(w) > 0)
-		return LEAVE;
-	use_given(w);
-	if (e->type == CC_STUB)
-		return STORE;
-	if (w->c->ns != CC_NS_SYSTEM && cc_expire_over(e->expires, w->now))
-		make_stub(&w->e);
-	else if (!cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen))
-	{
-		cc_check_evict(&w->e);
-		make_stub(&w->e);
-	}
-	return STORE;
-}
-
-static Verdict
-decide_stub(Work *w)
-{
-	const CcEntry *e = w->c->entry;
-
-	w->o->result = CC_UNCHANGED;
-	if (!w->there || cc_header_type(w->cur) == CC_STUB ||
-		!same_dot(w->cur, e) || w->cur->hlc != e->hlc)
-		return LEAVE;
-	cc_store_describe(w->cur, &w->e);
-	cc_check_evict(&w->e);
-	w->e.key = w->c->key;
-	make_stub(&w->e);
-	return STORE;
-}
-
-static Verdict
-decide_redot(Work *w)
-{
-	w->o->result = CC_UNCHANGED;
-	if (!w->there || !same_dot(w->cur, w->c->entry))
-		return LEAVE;
-	keep_current(w);
-	w->new_dot = true;
-	return RESTAMP;
-}
-
-static Verdict
-decide(Work *w)
+static CcVerdict
+decide(CcWork *w)
 {
 	switch (w->c->op)
 	{
 		case CC_OP_PUT:
-			return decide_put(w);
+			return cc_decide_put(w);
 		case CC_OP_DELETE:
-			return decide_delete(w);
+			return cc_decide_delete(w);
 		case CC_OP_TOUCH:
-			return decide_touch(w);
+			return cc_decide_touch(w);
 		case CC_OP_INCR:
-			return decide_incr(w);
+			return cc_decide_incr(w);
 		case CC_OP_TAKE:
-			return decide_take(w);
+			return cc_take_sent(w);
 		case CC_OP_LOAD:
-			return decide_load(w);
+			return cc_take_loaded(w);
 		case CC_OP_STUB:
-			return decide_stub(w);
+			return cc_take_away(w);
 		case CC_OP_REDOT:
-			return decide_redot(w);
+			return cc_take_name(w);
 		case CC_OP_FETCH:
-			return decide_fetch(w);
+			return cc_decide_fetch(w);
 		case CC_OP_SLIDE:
-			return decide_slide(w);
+			return cc_decide_slide(w);
 	}
-	return LEAVE;
+	return CC_LEAVE;
 }
 
 /* Notes that something beyond VV came in (expire.h, retire). */
@@ -708,7 +102,7 @@ note_invalidated(const CcEntry *e)
 	uint64		system;
 	uint64		lsn;
 
-	if (cc_extra_stub(e, &system, &lsn) && system == cc.state->system)
+	if (cc_extra_invalidation(e, &system, &lsn) && system == cc.state->system)
 		cc_atomic_raise(cc_state_invalidated(e->hash), lsn);
 }
 
@@ -717,7 +111,7 @@ note_invalidated(const CcEntry *e)
  * (PROTOCOL.md, tick and position is sequence).
  */
 static void
-commit(Work *w, bool restamp)
+commit(CcWork *w, bool restamp)
 {
 	CcEntry    *e = &w->e;
 	bool		log = w->c->op != CC_OP_LOAD;
@@ -760,7 +154,7 @@ commit(Work *w, bool restamp)
 	}
 	if (!restamp && e->ns == CC_NS_SYSTEM)
 		cc_namespace_applied(e);
-	if (!restamp && e->type == CC_STUB && (e->flags & CC_F_EXTRA) != 0)
+	if (!restamp && unlikely((e->flags & CC_F_EXTRA) != 0))
 		note_invalidated(e);
 	if (log)
 	{
@@ -777,10 +171,10 @@ commit(Work *w, bool restamp)
  * w->scratch_need when there is too little scratch; come again then.
  */
 static void
-try_change(Work *w, bool *mark)
+try_change(CcWork *w, bool *mark)
 {
 	const CcChange *c = w->c;
-	Verdict		v;
+	CcVerdict		v;
 
 	w->scratch_need = 0;
 	*mark = false;
@@ -800,7 +194,7 @@ try_change(Work *w, bool *mark)
 	}
 	load_current(w);
 	v = decide(w);
-	if (v == STORE)
+	if (v == CC_STORE)
 	{
 		uint32		want = cc_store_chunks((Size) w->e.keylen + w->e.vallen);
 		uint32		have = w->cur == NULL ? 0 :
@@ -813,7 +207,7 @@ try_change(Work *w, bool *mark)
 			commit(w, false);
 		w->chunks = want;
 	}
-	else if (v == RESTAMP)
+	else if (v == CC_RESTAMP)
 		commit(w, true);
 	cc_store_unlock(w->p);
 }
@@ -849,7 +243,7 @@ too_large(const CcChange *c)
 
 /* What both cc_cache_change and cc_cache_probe begin with. */
 static CcResult
-begin_change(Work *w)
+begin_change(CcWork *w)
 {
 	const CcChange *c = w->c;
 	uint64		hash[2];
@@ -868,7 +262,7 @@ begin_change(Work *w)
 CcResult
 cc_cache_probe(const CcChange *c, CcOutcome *o)
 {
-	Work		w = {.c = c, .o = o};
+	CcWork		w = {.c = c, .o = o};
 	CcBuf		none = {0};
 
 	Assert(c->op == CC_OP_PUT || c->op == CC_OP_DELETE || c->op == CC_OP_TOUCH);
@@ -878,7 +272,7 @@ cc_cache_probe(const CcChange *c, CcOutcome *o)
 	cc_store_lock(w.p, false);
 	load_current(&w);
 	/* a value that would have to be copied is one that would be changed */
-	if (decide(&w) != LEAVE)
+	if (decide(&w) != CC_LEAVE)
 		o->result = CC_DONE;
 	cc_store_unlock(w.p);
 	return o->result;
@@ -887,7 +281,7 @@ cc_cache_probe(const CcChange *c, CcOutcome *o)
 CcResult
 cc_cache_change(const CcChange *c, CcOutcome *o)
 {
-	Work		w = {.c = c, .o = o};
+	CcWork		w = {.c = c, .o = o};
 	CcBuf		scratch;
 	bool		mark;
 	int			tries = 0;

@@ -19,16 +19,18 @@ get_i64(const char *p)
 void
 cc_extra_get(const char *from, CcExtra *x)
 {
-	x->fresh = get_i64(from);
-	x->ttl_ms = get_i64(from + 8);
-	x->cap = get_i64(from + 16);
+	x->system = (uint64) get_i64(from);
+	x->lsn = (uint64) get_i64(from + 8);
+	x->fresh = get_i64(from + 16);
+	x->ttl_ms = get_i64(from + 24);
+	x->cap = get_i64(from + 32);
 }
 
 void
 cc_extra_strip(CcEntry *e, CcExtra *x)
 {
+	memset(x, 0, sizeof(*x));
 	x->fresh = e->expires;
-	x->ttl_ms = x->cap = 0;
 	if ((e->flags & CC_F_EXTRA) == 0 || e->type == CC_STUB)
 		return;
 	cc_extra_get(e->value, x);
@@ -42,6 +44,8 @@ cc_extra_put(char *to, const CcExtra *x)
 {
 	CcBuf		b = {.data = to, .len = 0, .cap = CC_EXTRA_VALUE};
 
+	cc_buf_put_u64(&b, x->system);
+	cc_buf_put_u64(&b, x->lsn);
 	cc_buf_put_u64(&b, (uint64) x->fresh);
 	cc_buf_put_u64(&b, (uint64) x->ttl_ms);
 	cc_buf_put_u64(&b, (uint64) x->cap);
@@ -56,26 +60,44 @@ cc_extra_put_stub(char *to, uint64 system, uint64 lsn)
 	cc_buf_put_u64(&b, lsn);
 }
 
-bool
-cc_extra_stub(const CcEntry *e, uint64 *system, uint64 *lsn)
+/* Both kinds of blocks begin with it. */
+static bool
+get_invalidation(const char *from, uint64 *system, uint64 *lsn)
 {
-	if (e->type != CC_STUB || (e->flags & CC_F_EXTRA) == 0)
+	*system = (uint64) get_i64(from);
+	*lsn = (uint64) get_i64(from + 8);
+	return *lsn != 0;
+}
+
+bool
+cc_extra_invalidation(const CcEntry *e, uint64 *system, uint64 *lsn)
+{
+	return (e->flags & CC_F_EXTRA) != 0 &&
+		get_invalidation(e->block != NULL ? e->block : e->value, system, lsn);
+}
+
+bool
+cc_extra_stored_invalidation(CcPartitionShared *p, CcHeaderShared *h,
+							 uint64 *system, uint64 *lsn)
+{
+	char		head[CC_EXTRA_STUB];
+
+	if ((cc_header_flags(h) & CC_F_EXTRA) == 0)
 		return false;
-	*system = (uint64) get_i64(e->value);
-	*lsn = (uint64) get_i64(e->value + 8);
-	return true;
+	cc_store_copy_head(p, h, head, sizeof(head));
+	return get_invalidation(head, system, lsn);
 }
 
 int64
 cc_extra_fresh(CcPartitionShared *p, CcHeaderShared *h)
 {
-	char		fresh[8];
+	char		block[CC_EXTRA_VALUE];
 
 	if (likely((cc_header_flags(h) & CC_F_EXTRA) == 0) ||
 		cc_header_type(h) == CC_STUB)
 		return h->expires;
-	cc_store_copy_head(p, h, fresh, sizeof(fresh));
-	return get_i64(fresh);
+	cc_store_copy_head(p, h, block, sizeof(block));
+	return get_i64(block + 16);
 }
 
 int64

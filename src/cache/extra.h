@@ -6,8 +6,9 @@
  * An entry with the flag CC_F_EXTRA has a block before its value, inside what
  * vallen counts, so that files, wire and digests need not know of it:
  *
- *	of a value	i64 fresh, i64 ttl, i64 cap		(wall clock ms, ms, ms)
  *	of a stub	u64 system, u64 lsn
+ *	of a value	u64 system, u64 lsn, i64 fresh, i64 ttl, i64 cap
+ *												(wall clock ms, ms, ms)
  *
  * A value is fresh until `fresh` (0: for ever); what then follows until the
  * deadline in its header is its grace, in which only cache_get_or_lock sees
@@ -15,7 +16,9 @@
  * beyond cap (0: no cap); the grace, deadline minus fresh, stays as long.
  *
  * A stub with a block is the tombstone of an invalidation: the transaction
- * that deleted the key ended at this position of that system's WAL.
+ * that deleted the key ended at this position of that system's WAL.  A value
+ * that replaces one before all members have seen it carries that on, as they
+ * will see the value only (lsn 0: there is nothing to carry).
  *
  * Locking: works on copies, but for cc_extra_fresh: the partition is locked.
  *
@@ -28,11 +31,13 @@
 
 #include "cache/store.h"
 
-#define CC_EXTRA_VALUE		24
+#define CC_EXTRA_VALUE		40
 #define CC_EXTRA_STUB		16
 
 typedef struct CcExtra
 {
+	uint64		system;
+	uint64		lsn;			/* 0: none */
 	int64		fresh;			/* ms since 1970; 0: for ever */
 	int64		ttl_ms;			/* 0: not sliding */
 	int64		cap;			/* ms since 1970; 0: none */
@@ -54,15 +59,21 @@ cc_extra_len(uint8 type, uint8 flags)
  */
 extern void cc_extra_strip(CcEntry *e, CcExtra *x);
 
+/* The invalidation that an entry tells of; false: none. */
+extern bool cc_extra_invalidation(const CcEntry *e, uint64 *system,
+								  uint64 *lsn);
+
+/* Same of one that is stored. */
+extern bool cc_extra_stored_invalidation(CcPartitionShared *p,
+										 CcHeaderShared *h, uint64 *system,
+										 uint64 *lsn);
+
 /* Reads the block of a value at from. */
 extern void cc_extra_get(const char *from, CcExtra *x);
 
 /* Writes a block at to: of a value, of a tombstone. */
 extern void cc_extra_put(char *to, const CcExtra *x);
 extern void cc_extra_put_stub(char *to, uint64 system, uint64 lsn);
-
-/* Reads the block of a tombstone; false when e has none. */
-extern bool cc_extra_stub(const CcEntry *e, uint64 *system, uint64 *lsn);
 
 /* Until when the entry is fresh; 0: for ever. */
 extern int64 cc_extra_fresh(CcPartitionShared *p, CcHeaderShared *h);
