@@ -84,8 +84,9 @@ read_put_options(FunctionCallInfo fcinfo, CcChange *c)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("if_version must be positive"),
-					 errhint("Take it from the column version of "
-							 "cache_entry, or use if_absent.")));
+					 errhint("Take it from the column version of cache_entry, "
+							 "which is 0 as long as the entry waits for the "
+							 "commit of this transaction; or use if_absent.")));
 		c->if_version = (uint64) PG_GETARG_INT64(PUT_IF_VERSION);
 	}
 	if (c->if_absent && (c->if_present || c->if_version != 0))
