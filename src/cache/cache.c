@@ -241,6 +241,14 @@ too_large(const CcChange *c)
 					   (c->ns == CC_NS_SYSTEM ? 0 : CC_EXTRA_VALUE));
 }
 
+CcResult
+cc_cache_check(const CcChange *c)
+{
+	if (c->op != CC_OP_LOAD && !cc_state_takes_writes())
+		return CC_NOT_READY;
+	return too_large(c) ? CC_TOO_LARGE : CC_DONE;
+}
+
 /* What both cc_cache_change and cc_cache_probe begin with. */
 static CcResult
 begin_change(CcWork *w)
@@ -249,14 +257,12 @@ begin_change(CcWork *w)
 	uint64		hash[2];
 
 	memset(w->o, 0, sizeof(*w->o));
-	if (c->op != CC_OP_LOAD && !cc_state_takes_writes())
-		return w->o->result = CC_NOT_READY;
-	if (too_large(c))
-		return w->o->result = CC_TOO_LARGE;
+	if ((w->o->result = cc_cache_check(c)) != CC_DONE)
+		return w->o->result;
 	cc_store_hash(c->ns, c->key, c->keylen, hash);
 	w->hash = hash[0];
 	w->p = cc_store_partition_of(hash[0]);
-	return w->o->result = CC_DONE;
+	return CC_DONE;
 }
 
 CcResult
@@ -323,7 +329,9 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 	if (o->result == CC_DONE && c->op != CC_OP_LOAD)
 	{
 		cc_wake_writer();
-		cc_wake_replicator();
+		if (c->ns == CC_NS_SYSTEM ||
+			pg_atomic_read_u32(&cc.state->alone) == 0)
+			cc_wake_replicator();
 		if (c->ns == CC_NS_SYSTEM && cc_cache_system_hook != NULL)
 			cc_cache_system_hook(c->key, c->keylen);
 	}

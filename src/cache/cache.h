@@ -157,6 +157,12 @@ extern CcResult cc_cache_change(const CcChange *c, CcOutcome *o);
 extern CcResult cc_cache_probe(const CcChange *c, CcOutcome *o);
 
 /*
+ * Whether a change can be made at all: CC_DONE, CC_NOT_READY or CC_TOO_LARGE.
+ * Looks at nothing that is stored.
+ */
+extern CcResult cc_cache_check(const CcChange *c);
+
+/*
  * Reads a live entry.  e->expires is the deadline after which it is none, and
  * the value is the user's (no CC_F_EXTRA).  A sliding entry is prolonged.
  *  Key and value are copied behind what buf already

@@ -333,6 +333,14 @@ holds(const CcChange *c, const CcXactView *v, bool live)
 	return c->if_version == 0;
 }
 
+/* A put that will be made whatever is there. */
+static bool
+asks_nothing(const CcChange *c)
+{
+	return c->op == CC_OP_PUT && !c->if_absent && !c->if_present &&
+		c->if_version == 0 && c->fill == 0;
+}
+
 /*
  * What a change would do now, by what this transaction sees.
  */
@@ -340,19 +348,14 @@ static CcResult
 foresee(const CcChange *c, uint64 hash, CcOutcome *o)
 {
 	CcXactView	v;
-	CcChange	plain;
 
+	memset(o, 0, sizeof(*o));
+	if ((o->result = cc_cache_check(c)) != CC_DONE || asks_nothing(c))
+		return o->result;
 	cc_xact_view(c->ns, hash, c->key, c->keylen, &v);
 	/* a touch that waits changes neither value nor version */
 	if (v.store || (v.live && v.put == NULL))
 		return cc_cache_probe(c, o);
-
-	/* only what no view changes: is it ready, does it fit */
-	plain = *c;
-	plain.if_absent = plain.if_present = false;
-	plain.if_version = plain.fill = 0;
-	if (cc_cache_probe(&plain, o) == CC_NOT_READY || o->result == CC_TOO_LARGE)
-		return o->result;
 	o->existed = cc_xact_view_live(&v, c->ns, c->key, c->keylen);
 	if ((c->op == CC_OP_PUT && !holds(c, &v, o->existed)) ||
 		(c->op == CC_OP_TOUCH && !o->existed))

@@ -477,6 +477,9 @@ cc_links_step(int64 now)
 	if (!loaded)
 		return;
 
+	pg_atomic_write_u32(&cc.state->alone, nlinks == 0);
+	pg_memory_barrier();		/* who does not see it is seen */
+
 	/* before the peers look, so that what comes after is seen as pending */
 	seen_position = cc_changelog_published();
 	for (int i = 0; i < nlinks; i++)
@@ -500,7 +503,8 @@ cc_links_pending(void)
 {
 	if (!loaded)
 		return false;
-	return seen_position != cc_changelog_published() || is_news();
+	return (nlinks > 0 && seen_position != cc_changelog_published()) ||
+		is_news();
 }
 
 void
