@@ -158,6 +158,8 @@ believe(CcLoad *l, End *end)
 	/* of positions the highest, believed or not: none is given twice */
 	l->next = Max(l->next, end->next);
 	l->unstable = end->unstable;
+	for (int o = 0; o < end->g.n; o++)
+		l->forgot |= end->g.seq[o] != 0;
 	end->has_vv = end->unstable = false;
 	end->complete = true;
 }

@@ -62,8 +62,9 @@ typedef struct CcLoad
 	bool		believing;		/* up to the end of the chain */
 	CcVV		vv;
 	CcVV		g;
-	bool		unstable;		/* G was, believed or not, when it was written
-								 * last: not all had seen what it stands for */
+	bool		forgot;			/* there was a G, believed or not ... */
+	bool		unstable;		/* ... and not all members had seen what it
+								 * stood for when it was written last */
 	uint64		next;			/* 0: unknown */
 	uint64		bound;
 	bool		has_seeds;

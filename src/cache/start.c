@@ -136,7 +136,8 @@ choose_identity(CcFiles *f, CcLoad *l, CcIdentityFound found, bool keep_id,
 	id->boot = cc_identity_next(boot);
 	id->clean = false;
 	cc.state->unclean = keep_id && !clean;
-	cc.state->owes = keep_id && !l->believing && l->unstable;
+	cc.state->owes_new = keep_id && !l->believing && l->forgot;
+	cc.state->owes = cc.state->owes_new && l->unstable;
 	cc.state->first_seq = 1;
 	if (keep_id)
 	{

@@ -151,10 +151,14 @@ typedef struct CcStateShared
 	uint64		first_seq;		/* first position of this start; sequence
 								 * numbers of self below are of earlier ones */
 	bool		unclean;		/* this start followed an unclean stop */
-	bool		owes;			/* it does not know any more what it had
-								 * forgotten before others saw it, but by F: it
-								 * compares itself with every peer, once.
-								 * Before the phase leaves LOADING */
+
+	/*
+	 * This start does not know any more, but by F, what had been forgotten: it
+	 * compares itself once with every member of whom the files did not say
+	 * that he had seen all of it.  Before the phase leaves LOADING.
+	 */
+	bool		owes;			/* some of those that the files name had not */
+	bool		owes_new;		/* nor has anybody that we meet later */
 
 	pg_atomic_uint32 phase;		/* CcPhase */
 	pg_atomic_uint32 was_ready; /* it has been CC_READY since the start */

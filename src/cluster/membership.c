@@ -126,7 +126,7 @@ find_or_add_slot(const CcNodeId *id)
 	m->state = CC_PEER_CONNECTING;
 	/* PROTOCOL.md, full comparison: after an unclean start, from everybody */
 	m->want_full = cc.state->unclean;
-	m->owe_full = cc.state->owes;
+	m->owe_full = cc.state->owes_new;
 	m->self = cc_id_cmp(id, &cc.state->id) == 0;
 	if (m->self)
 		ms->self = (uint32) slot;
@@ -351,7 +351,9 @@ cc_membership_rebuild(void)
 
 		m->self = cc_id_cmp(&m->id, &cc.state->id) == 0;
 		m->want_full = cc.state->unclean;
-		m->owe_full = cc.state->owes;
+		/* the files name these; afterwards nobody knows who is which */
+		m->owe_full = cc_state_phase() <= CC_LOADING ? cc.state->owes :
+			cc.state->owes_new;
 		if (m->self)
 			ms->self = i;
 	}

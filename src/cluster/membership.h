@@ -70,7 +70,8 @@ typedef struct CcMemberShared
 	bool		session_refused;	/* rest of the session is refused too */
 	bool		want_full;		/* after our unclean start: a full comparison
 								 * from it, once */
-	bool		owe_full;		/* after a start that lost G: one to it, once */
+	bool		owe_full;		/* after a start that lost G: one to it, once;
+								 * see state->owes */
 
 	/* detector.h; monotonic ms, 0: never since our start */
 	pg_atomic_uint64 last_heard;	/* whatever it sent or acknowledged */

@@ -50,6 +50,7 @@ typedef struct Row
 
 static const Row table[] = {
 	{"pass", NULL, 5, 8},
+	{"left_out", NULL, 5, 8},
 	{"scan_start", NULL, 5, 7},
 	{"relay", NULL, 5, 9},
 	{"expired_on_arrival", NULL, 5, 12},
