@@ -262,6 +262,7 @@ begin_change(CcWork *w)
 	cc_store_hash(c->ns, c->key, c->keylen, hash);
 	w->hash = hash[0];
 	w->p = cc_store_partition_of(hash[0]);
+	cc_store_prefetch(w->p, w->hash);
 	return CC_DONE;
 }
 

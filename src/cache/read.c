@@ -58,6 +58,7 @@ read_entry(uint16 ns, const char *key, uint16 keylen, Want want, CcEntry *e,
 
 	cc_store_hash(ns, key, keylen, hash);
 	p = cc_store_partition_of(hash[0]);
+	cc_store_prefetch(p, hash[0]);
 	for (;;)
 	{
 		CcHeaderShared *h;

@@ -343,6 +343,12 @@ cc_store_key_equals(CcPartitionShared *p, CcHeaderShared *h,
 	return walk_payload(p, h, 0, keylen, (char *) key, COMPARE);
 }
 
+void
+cc_store_prefetch(CcPartitionShared *p, uint64 hash)
+{
+	__builtin_prefetch(&bucket_head(p, cc_store_bucket(p, hash)));
+}
+
 CcHeaderShared *
 cc_store_find(CcPartitionShared *p, uint64 hash, uint16 ns,
 			  const char *key, Size keylen)
@@ -352,6 +358,9 @@ cc_store_find(CcPartitionShared *p, uint64 hash, uint16 ns,
 	for (h = cc_store_first(p, cc_store_bucket(p, hash)); h != NULL;
 		 h = cc_store_next(p, h))
 	{
+		/* key and value come with the header, rather than one after another */
+		__builtin_prefetch((char *) h + 64);
+		__builtin_prefetch((char *) h + 128);
 		if (h->hash == hash && h->ns == ns &&
 			cc_store_key_equals(p, h, key, keylen))
 			return h;

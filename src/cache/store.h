@@ -263,6 +263,12 @@ extern uint64 cc_store_bucket_hash(int partition, uint32 b);
 extern CcHeaderShared *cc_store_first(CcPartitionShared *p, uint32 bucket);
 extern CcHeaderShared *cc_store_next(CcPartitionShared *p, CcHeaderShared *h);
 
+/*
+ * Begins to fetch what a search for this hash will read first.  Needs no lock;
+ * taking it goes on meanwhile.
+ */
+extern void cc_store_prefetch(CcPartitionShared *p, uint64 hash);
+
 extern CcHeaderShared *cc_store_find(CcPartitionShared *p, uint64 hash,
 									 uint16 ns, const char *key, Size keylen);
 
