@@ -62,7 +62,8 @@ $group->same_digest('and so do all');
 # The same keys written on all of them at once.
 my @writers = map {
 	my $name = $group->name($_);
-	my $in = q{DO $$ BEGIN FOR i IN 1..2000 LOOP
+	my $in = q{SET cachecluster.transactional = off;
+		DO $$ BEGIN FOR i IN 1..2000 LOOP
 		PERFORM cache_put('hot:' || i % 50, 'node } . $name . q{, ' || i);
 		END LOOP; END $$};
 	IPC::Run::start(

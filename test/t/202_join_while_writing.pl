@@ -24,7 +24,7 @@ $group->wait_converged;
 sub writer
 {
 	my ($which) = @_;
-	my $code = qq{DO \$\$
+	my $code = qq{SET cachecluster.transactional = off; DO \$\$
 		DECLARE i int := 0;
 		BEGIN
 			WHILE NOT cache_has('stop') LOOP
