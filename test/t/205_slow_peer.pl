@@ -31,6 +31,7 @@ my ($entries_before, $bytes_before) = sent();
 # Node2 is connected and takes nothing.
 $group->proxy(2)->stall('node1', 'to');
 $group->psql(1, q{
+	SET cachecluster.transactional = off;
 	SELECT count(cache_put('hot', 'version ' || n))
 	FROM generate_series(1, 10000) n});
 is($group->psql(1, q{SELECT cache_get('hot')}),

@@ -125,9 +125,15 @@ sub victim
 	my %of = (
 		client => q{application_name = 'storm'},
 		peer => q{application_name LIKE 'cachecluster/%'});
-	return $group->psql(1,
-		"SELECT pid FROM pg_stat_activity WHERE $of{$who} ORDER BY random() LIMIT 1")
-	  if $of{$who};
+	if ($of{$who})
+	{
+		# a session of the peer may just have ended, and another begins
+		$group->wait_for(1,
+			"SELECT count(*) > 0 FROM pg_stat_activity WHERE $of{$who}",
+			"a $who to be there");
+		return $group->psql(1,
+			"SELECT pid FROM pg_stat_activity WHERE $of{$who} ORDER BY random() LIMIT 1");
+	}
 	my $postmaster = $group->node(1)->{_pid};
 	foreach my $pid (split ' ',
 		slurp_file("/proc/$postmaster/task/$postmaster/children"))
