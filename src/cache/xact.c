@@ -591,6 +591,7 @@ before_commit(void)
 		forced = (w->bits & CC_WAIT_FORCED) != 0;
 	if (cc_xact_check_hook != NULL)
 		cc_xact_check_hook(forced);
+	cc_xact_enter_commit();
 	/* here it can still be waited for with an error */
 	cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + nwaiting,
 							cc_hlc_from_ms(cc_clock_ms())));
@@ -640,10 +641,12 @@ end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 			at_commit();
 			reset();
+			cc_xact_leave_commit();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			reset();
+			cc_xact_leave_commit();
 			break;
 		default:
 			break;
