@@ -159,12 +159,28 @@ sweep(Sweeper *s, int64 now)
 	return Max(s->next - cc_monotonic_ms(), 1);
 }
 
-/* The shutdown of the server, or only ours. */
+/*
+ * Whether nobody is about to write what his transaction has committed.  From
+ * the first call on no further commit begins; see cc_xact_enter_commit.
+ */
+static bool
+commits_through(void)
+{
+	pg_atomic_exchange_u32(&cc.state->closing, 1);
+	return pg_atomic_read_u32(&cc.state->commits) == 0;
+}
+
+/*
+ * The shutdown of the server, or only ours.  Returns where commits are under
+ * way, which may need the writer yet.
+ */
 static void
 stop_writer(CcFiles *files)
 {
 	if (server_stops())
 	{
+		if (!commits_through())
+			return;
 		/* PROTOCOL.md, new origin: closed first, so that all is saved */
 		cc_state_set_phase(CC_CLOSED);
 		cc_files_stop(files);

@@ -7,8 +7,9 @@
  * snapshot saw.  If the key was invalidated meanwhile that is old, and must
  * not be stored: so his put is a fill, and carries a token, an HLC that is not
  * later than the snapshot (cache.h, CcChange.fill).  What is known of the
- * snapshot is when the statement (READ COMMITTED) or transaction began; a
- * later miss of the same key has a later token, since he loads it again.
+ * snapshot is when the statement (READ COMMITTED) or transaction began; in a
+ * cursor it is when that was opened.  A later miss of the same key has a later
+ * token, since he loads it again.
  *
  * A miss counts until the end of the transaction, whatever is put, refused or
  * rolled back after it: what the transaction knows of the key is no newer.
@@ -23,7 +24,9 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "tcop/pquery.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/timestamp.h"
 
 /* So many misses are searched one by one */
@@ -82,7 +85,14 @@ before_snapshot(void)
 	TimestampTz t = GetCurrentTransactionStartTimestamp();
 
 	if (!IsolationUsesXactSnapshot())
-		t = Max(t, GetCurrentStatementStartTimestamp());
+	{
+		TimestampTz statement = GetCurrentStatementStartTimestamp();
+
+		/* a cursor sees what there was when it was opened, or bound */
+		if (ActivePortal != NULL)
+			statement = Min(statement, ActivePortal->creation_time);
+		t = Max(t, statement);
+	}
 	return (t + EPOCH_US) / 1000;
 }
 

@@ -59,6 +59,8 @@ cc_state_init(void *mem, uint32 origin_cap)
 	pg_atomic_init_u32(&s->phase, CC_STARTING);
 	pg_atomic_init_u32(&s->was_ready, 0);
 	pg_atomic_init_u32(&s->alone, 0);
+	pg_atomic_init_u32(&s->closing, 0);
+	pg_atomic_init_u32(&s->commits, 0);
 	pg_atomic_init_u64(&s->hlc, 0);
 	pg_atomic_init_u64(&s->bindings, 0);
 	pg_atomic_init_u64(&s->hlc_bound, 0);

@@ -164,6 +164,8 @@ typedef struct CcStateShared
 	pg_atomic_uint32 was_ready; /* it has been CC_READY since the start */
 	pg_atomic_uint32 alone;		/* the replicator has nobody to send to, so it is
 								 * not woken for data; written by it alone */
+	pg_atomic_uint32 closing;	/* no further commit may begin */
+	pg_atomic_uint32 commits;	/* that have begun and are not through */
 	pg_atomic_uint64 hlc;
 	pg_atomic_uint64 hlc_bound; /* reserved on disk; raised by the writer */
 	pg_atomic_uint64 hlc_wanted;	/* whoever waits for the bound raises it */

@@ -119,7 +119,10 @@ set_newest(CcWait *any, CcWait *w)
 		keys_delete(keys, any);
 		return;
 	}
-	e = keys_insert(keys, any, &found);
+	/* an insert may make the table grow, which an abort must not need */
+	e = keys_lookup(keys, any);
+	if (e == NULL)
+		e = keys_insert(keys, any, &found);
 	e->last = w;
 }
 
@@ -363,6 +366,21 @@ foresee(const CcChange *c, uint64 hash, CcOutcome *o)
 	return o->result = CC_DONE;
 }
 
+/*
+ * What a put keeps may be over at the commit, when there is no deadline to be
+ * kept any more; then it ends as it would have.
+ */
+static void
+keep_deadline(CcChange *c)
+{
+	int64		expires;
+
+	if (!cc_xact_has(c->ns, c->key, c->keylen, &expires) || expires == 0)
+		return;
+	c->deadline = expires;
+	c->ttl_ms = Max(expires - cc_hlc_now_ms(&cc.state->hlc), 1);
+}
+
 CcResult
 cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 {
@@ -385,6 +403,8 @@ cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 		(older->bits & CC_WAIT_INVALIDATES) != 0)
 		return o->result;		/* what waits does it */
 	/* the deadline is what the caller means now, whenever he commits */
+	if (copy.keep_ttl && o->existed && copy.ttl_ms >= 0)
+		keep_deadline(&copy);
 	if (copy.ttl_ms > 0 && copy.deadline == 0)
 		copy.deadline = cc_hlc_now_ms(&cc.state->hlc) + copy.ttl_ms;
 	push(&copy, hash[0], forced, older);
@@ -534,6 +554,9 @@ cc_xact_now(const CcChange *c, CcOutcome *o)
 		newest = cc_xact_find(c->ns, hash[0], c->key, c->keylen);
 		if (newest != NULL)
 			make_key_now(newest, &made);
+		/* also where nothing comes of c itself, a later put stands on that */
+		if (made.made != 0 && fill != 0)
+			cc_missed_wrote(hash, made.found, made.made);
 	}
 	copy.own_hlc = made.found <= fill ? made.made : 0;
 	(void) cc_xact_make(&copy, o);
@@ -571,6 +594,7 @@ before_commit(void)
 		forced = (w->bits & CC_WAIT_FORCED) != 0;
 	if (cc_xact_check_hook != NULL)
 		cc_xact_check_hook(forced);
+	cc_xact_enter_commit();
 	/* here it can still be waited for with an error */
 	cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + nwaiting,
 							cc_hlc_from_ms(cc_clock_ms())));
@@ -620,10 +644,12 @@ end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 			at_commit();
 			reset();
+			cc_xact_leave_commit();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			reset();
+			cc_xact_leave_commit();
 			break;
 		default:
 			break;
@@ -647,14 +673,19 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
-		CcWait	   *prev;
+		CcWait	   *first = NULL;
+		CcWait	   *next;
 
-		for (CcWait *w = cc_xact_last; w != NULL && w->level >= level; w = prev)
+		for (CcWait *w = cc_xact_last; w != NULL && w->level >= level; w = w->prev)
 		{
-			prev = w->prev;
 			w->level = level - 1;
-			if ((w->bits & CC_WAIT_CLEAR) == 0 && prev != NULL &&
-				prev->level == level - 1)
+			first = w;
+		}
+		/* forwards, as each frees what stands before it */
+		for (CcWait *w = first; w != NULL; w = next)
+		{
+			next = w->next;
+			if ((w->bits & CC_WAIT_CLEAR) == 0)
 				supersede(w);
 		}
 	}

@@ -4,7 +4,7 @@
  *	  Making so what has waited for the commit.  See xact.h.
  *
  * Raises no error and takes no memory, as cc_cache_change does for what can
- * wait.
+ * wait; only cc_xact_enter_commit, before the commit, does.
  *
  * A fill may stand on what its own transaction has made just before, the
  * invalidation of the same key above all: then what that was done over must
@@ -22,6 +22,37 @@
 
 #include "base/stats.h"
 #include "cache/keylock.h"
+
+/* This process is one of state->commits. */
+static bool committing;
+
+/*
+ * What has been committed must be in the cache, and in its files, before the
+ * server stops: so the writer waits for those that are counted here, and who
+ * comes later sees that it closes and can still abort.
+ */
+void
+cc_xact_enter_commit(void)
+{
+	pg_atomic_fetch_add_u32(&cc.state->commits, 1);
+	committing = true;
+	if (pg_atomic_read_u32(&cc.state->closing) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the cache is closed"),
+				 errdetail("The server is shutting down.")));
+}
+
+void
+cc_xact_leave_commit(void)
+{
+	if (!committing)
+		return;
+	committing = false;
+	pg_atomic_fetch_sub_u32(&cc.state->commits, 1);
+	if (pg_atomic_read_u32(&cc.state->closing) != 0)
+		cc_wake_writer();
+}
 
 static void
 count(const CcChange *c, const CcOutcome *o)

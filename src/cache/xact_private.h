@@ -90,6 +90,13 @@ extern CcWait *cc_xact_last_clear;
 /* The commit's place in the WAL; 0 when it has none, or none yet. */
 extern uint64 cc_xact_commit_lsn;
 
+/*
+ * Around the making of what waits: before the commit, which may raise an
+ * error, and at the end of the transaction, whichever it is.
+ */
+extern void cc_xact_enter_commit(void);
+extern void cc_xact_leave_commit(void);
+
 /* Does one change and all that belongs to it. */
 extern CcResult cc_xact_make(const CcChange *c, CcOutcome *o);
 

@@ -180,6 +180,8 @@ touch(const CcKey *k, int64 ttl_ms)
 	CcOutcome	o;
 
 	(void) change(&c, k, false, &o);
+	if (!o.existed)
+		cc_xact_missed(k->ns, k->key, k->keylen);
 	return o.existed;
 }
 
@@ -278,6 +280,8 @@ cachecluster_take(PG_FUNCTION_ARGS)
 	c.buf = cc_value_buffer();
 	(void) change(&c, &k, true, &o);
 	cc_stats_count(o.existed ? CC_STAT_HITS : CC_STAT_MISSES, k.ns, 1);
+	if (!o.existed)
+		cc_xact_missed(k.ns, k.key, k.keylen);
 	if (!o.existed || (o.entry.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cc_value_text(&k, &o.entry));

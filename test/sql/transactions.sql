@@ -115,6 +115,16 @@ SELECT cache_get('tx:7'), cache_get('tx:8'), cache_ttl('tx:8') > '59 min' AS kep
 COMMIT;
 SELECT cache_get('tx:7'), cache_get('tx:8'), cache_ttl('tx:8') > '59 min' AS kept;
 
+-- also one that is kept and over before the commit: the put ends with it
+SELECT cache_put('tx:kept', 'a', '50 ms');
+BEGIN;
+SELECT cache_put('tx:kept', 'b', keep_ttl => true), cache_put('tx:kept 2', 'a', '50 ms');
+SELECT cache_put('tx:kept 2', 'b', keep_ttl => true);
+SELECT pg_sleep(0.1);
+SELECT cache_get('tx:kept'), cache_get('tx:kept 2'), cache_ttl('tx:kept 2');
+COMMIT;
+SELECT cache_get('tx:kept'), cache_get('tx:kept 2'), cache_ttl('tx:kept 2');
+
 -- a clear waits too, and what is put after it stays
 BEGIN;
 SELECT cache_put('tx:9', 'before');
@@ -192,3 +202,18 @@ COMMIT;
 SELECT cache_get('tx:19'), cache_has('tx:20');
 
 SELECT count(cache_delete(k)) FROM cache_keys('tx:%') k;
+
+-- the end of a subtransaction frees a large value that was replaced in it; in
+-- a new session such memory is given back to the system
+\c -
+BEGIN;
+SELECT cache_put('tx:large', repeat('x', 900000)), cache_put('tx:large', 'a');
+SELECT cache_put('tx:larger', repeat('x', 900000));
+SAVEPOINT a;
+SELECT cache_put('tx:larger', 'b');
+SAVEPOINT b;
+SELECT cache_put('tx:large', 'c'), cache_put('tx:larger', 'd');
+RELEASE b;
+RELEASE a;
+SELECT cache_get('tx:large'), cache_get('tx:larger');
+ROLLBACK;
