@@ -5,8 +5,9 @@
  *
  * The owner (and whoever is a member of that role), a superuser, and those
  * to whom it was granted by name; in "default" everybody, until revoked.
- * Asked for the effective user at each call, so SECURITY DEFINER works.  What
- * was found is remembered by backend until the declaration changes or a role.
+ * Asked for the effective user at each call, so SECURITY DEFINER works, and
+ * once more for him before the commit of what waits.  What was found is
+ * remembered by backend until the declaration changes or a role.
  *
  * A role is what its name meant when the right was given; see
  * cache/namespace.h.  The binding of a name is written here when it is first
