@@ -72,6 +72,7 @@ _PG_init(void)
 	cc_privileges_install();
 	cc_ddlhooks_install();
 	cc_xact_check_hook = cc_write_check;
+	cc_xact_allow_hook = cc_privileges_recheck;
 
 	/* pg_upgrade must find nobody at work */
 	if (IsBinaryUpgrade)

@@ -30,6 +30,7 @@
 #define CC_ID_LEN			16
 #define CC_MAX_ORIGINS		4096	/* PROTOCOL.md, retire */
 #define CC_MAX_NAMESPACES	1024
+#define CC_KEPT_NAMESPACES	64	/* the last ones: for "default" of databases */
 #define CC_NAME_LEN			64	/* of a database or namespace, with its zero */
 #define CC_SLICES			128	/* PROTOCOL.md section 1, slice */
 #define CC_SEEDS_LEN		4096

@@ -59,6 +59,7 @@ same_key(const CcWait *a, const CcWait *b)
 #include "lib/simplehash.h"
 
 void		(*cc_xact_check_hook) (bool forced);
+void		(*cc_xact_allow_hook) (uint16 ns, Oid user);
 
 CcWait	   *cc_xact_first;
 CcWait	   *cc_xact_last;
@@ -242,6 +243,7 @@ append(CcWait *w)
 {
 	w->order = next_order++;
 	w->level = GetCurrentTransactionNestLevel();
+	w->user = GetUserId();
 	w->next = NULL;
 	w->prev = cc_xact_last;
 	if (cc_xact_last != NULL)
@@ -583,17 +585,34 @@ cc_xact_clear_now(uint16 ns)
  * The transaction's end
  */
 
+/*
+ * Raises an error where what waits may not be made any more.  Forced is what
+ * acts for others or is no user's: that was decided at the call.
+ */
+static void
+check_waiting(void)
+{
+	const CcWait *asked = NULL;
+
+	for (CcWait *w = cc_xact_first; w != NULL; w = w->next)
+	{
+		if ((w->bits & CC_WAIT_FORCED) != 0 ||
+			(asked != NULL && asked->ns == w->ns && asked->user == w->user))
+			continue;
+		asked = w;
+		if (cc_xact_allow_hook != NULL)
+			cc_xact_allow_hook(w->ns, w->user);
+	}
+	if (cc_xact_check_hook != NULL)
+		cc_xact_check_hook(asked == NULL);
+}
+
 static void
 before_commit(void)
 {
-	bool		forced = true;
-
 	if (cc_xact_first == NULL)
 		return;
-	for (CcWait *w = cc_xact_first; w != NULL && forced; w = w->next)
-		forced = (w->bits & CC_WAIT_FORCED) != 0;
-	if (cc_xact_check_hook != NULL)
-		cc_xact_check_hook(forced);
+	check_waiting();
 	cc_xact_enter_commit();
 	/* here it can still be waited for with an error */
 	cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + nwaiting,

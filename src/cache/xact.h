@@ -39,6 +39,13 @@ extern void cc_xact_install(void);
 extern void (*cc_xact_check_hook) (bool forced);
 
 /*
+ * Called there for each namespace and user of what waits and is not forced.
+ * May raise an error too, as the namespace need not be the one any more that
+ * it was at the call.  Set by the wiring.
+ */
+extern void (*cc_xact_allow_hook) (uint16 ns, Oid user);
+
+/*
  * Whether changes of the namespace wait for commit: by the setting, unless
  * its writes are synchronous.
  */

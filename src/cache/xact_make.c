@@ -119,6 +119,18 @@ stands_on(CcChange *c, const CcWait *w, const CcMade *below)
 	return below->found <= c->fill && horizon <= c->fill;
 }
 
+/*
+ * Whether the namespace was dropped meanwhile: what is put would stay in memory
+ * with nobody to see it.  An invalidation is made all the same, as another node
+ * may be declaring the namespace anew.
+ */
+static bool
+is_gone(const CcWait *w)
+{
+	return w->ns != CC_NS_SYSTEM && (w->bits & CC_WAIT_INVALIDATES) == 0 &&
+		!cc_namespace_has(w->ns, CC_NS_DECLARED);
+}
+
 uint64
 cc_xact_make_waiting(CcWait *w, const CcMade *below)
 {
@@ -129,6 +141,13 @@ cc_xact_make_waiting(CcWait *w, const CcMade *below)
 	if ((w->bits & CC_WAIT_CLEAR) != 0)
 	{
 		make_waiting_clear(w);
+		return 0;
+	}
+	if (is_gone(w))
+	{
+		cc_stats_add(CC_STAT_REJECTED, 1);
+		cc_keylock_end_key(w->ns, w->key, w->keylen);
+		w->done = below != NULL ? *below : done;
 		return 0;
 	}
 	c.ns = w->ns;

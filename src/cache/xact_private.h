@@ -78,6 +78,7 @@ typedef struct CcWait
 	uint8		op;				/* CcOp */
 	uint8		type;			/* CcType */
 	int			level;			/* nesting level of its subtransaction */
+	Oid			user;			/* who made it: effective at the call */
 } CcWait;
 
 /* Changes that wait now, in order; NULL: none. */

@@ -174,12 +174,11 @@ cachecluster_delete(PG_FUNCTION_ARGS)
 
 /* A new deadline, or none; true when there was a value. */
 static bool
-touch(const CcKey *k, int64 ttl_ms)
+touch(CcChange *c, const CcKey *k)
 {
-	CcChange	c = {.op = CC_OP_TOUCH, .ttl_ms = ttl_ms};
 	CcOutcome	o;
 
-	(void) change(&c, k, false, &o);
+	(void) change(c, k, false, &o);
 	if (!o.existed)
 		cc_xact_missed(k->ns, k->key, k->keylen);
 	return o.existed;
@@ -189,15 +188,25 @@ Datum
 cachecluster_touch(PG_FUNCTION_ARGS)
 {
 	CcKey		k;
+	CcChange	c = {.op = CC_OP_TOUCH};
+	CcPutOptions options = {0};
 
 	cc_args_key(fcinfo, 2, CC_PRIV_WRITE, &k);
-	PG_RETURN_BOOL(touch(&k, cc_args_ttl(fcinfo, 1)));
+	options.have_ttl = !PG_ARGISNULL(1);
+	options.ttl_ms = cc_args_ttl(fcinfo, 1);
+	/* how it slides, and its grace, stay the entry's own */
+	options.have_sliding = options.have_grace = true;
+	c.ns = k.ns;
+	cc_write_options(&c, &options);
+	c.max_age_ms = 0;
+	PG_RETURN_BOOL(touch(&c, &k));
 }
 
 Datum
 cachecluster_persist(PG_FUNCTION_ARGS)
 {
 	CcKey		k;
+	CcChange	c = {.op = CC_OP_TOUCH};
 
 	cc_args_key(fcinfo, 1, CC_PRIV_WRITE, &k);
 	if (cc_namespace_has(k.ns, CC_NS_REQUIRE_TTL))
@@ -205,7 +214,7 @@ cachecluster_persist(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cache namespace \"%s\" requires a ttl",
 						cc_namespace(k.ns)->name)));
-	PG_RETURN_BOOL(touch(&k, 0));
+	PG_RETURN_BOOL(touch(&c, &k));
 }
 
 Datum

@@ -183,7 +183,27 @@ raise_too_many(void)
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("there are too many cache namespaces"),
 			 errhint("The nodes of a group have at most %d in all "
-					 "databases together.", CC_MAX_NAMESPACES - 1)));
+					 "databases together.",
+					 CC_MAX_NAMESPACES - CC_KEPT_NAMESPACES - 1)));
+}
+
+/*
+ * Index for a name that is not declared.  Every role may declare, as a rule,
+ * and an index is never given back: so the last ones are not for what is
+ * declared, or one role could keep all others from using new databases.
+ */
+static uint16
+index_for(const char *name)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+	uint16		ns = cc_state_find_namespace(database, name);
+
+	if (ns == CC_NO_NS && pg_atomic_read_u32(&cc.state->nnamespaces) <
+		CC_MAX_NAMESPACES - CC_KEPT_NAMESPACES)
+		ns = cc_state_namespace(database, name);
+	if (ns == CC_NO_NS)
+		raise_too_many();
+	return ns;
 }
 
 /* Words the results of a write that was not done. */
@@ -333,9 +353,7 @@ cachecluster_namespace(PG_FUNCTION_ARGS)
 		/* what fails shall not use up an index */
 		check_may_create(name);
 		read_settings(fcinfo, &probe, false);
-		ns = cc_state_namespace(get_database_name(MyDatabaseId), name);
-		if (ns == CC_NO_NS)
-			raise_too_many();
+		ns = index_for(name);
 	}
 	while (!declare(fcinfo, ns))
 		CHECK_FOR_INTERRUPTS();

@@ -201,10 +201,10 @@ cc_privileges_has(uint16 ns, uint8 need)
 }
 
 static void
-raise_denied(uint16 ns, uint8 need)
+raise_denied(uint16 ns, uint8 need, Oid oid)
 {
 	const char *name = cc_namespace(ns)->name;
-	const char *user = GetUserNameFromId(GetUserId(), true);
+	const char *user = GetUserNameFromId(oid, true);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -220,7 +220,16 @@ void
 cc_privileges_check(uint16 ns, uint8 need)
 {
 	if (unlikely(!cc_privileges_has(ns, need)))
-		raise_denied(ns, need);
+		raise_denied(ns, need, GetUserId());
+}
+
+void
+cc_privileges_recheck(uint16 ns, Oid user)
+{
+	if (unlikely(cc_namespace_has(ns, CC_NS_DECLARED) &&
+				 !is_public(ns, CC_PRIV_WRITE) &&
+				 (rights_of(ns, user) & CC_PRIV_WRITE) == 0))
+		raise_denied(ns, CC_PRIV_WRITE, user);
 }
 
 bool

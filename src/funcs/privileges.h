@@ -5,8 +5,9 @@
  *
  * The owner (and whoever is a member of that role), a superuser, and those
  * to whom it was granted by name; in "default" everybody, until revoked.
- * Asked for the effective user at each call, so SECURITY DEFINER works.  What
- * was found is remembered by backend until the declaration changes or a role.
+ * Asked for the effective user at each call, so SECURITY DEFINER works, and
+ * once more for him before the commit of what waits.  What was found is
+ * remembered by backend until the declaration changes or a role.
  *
  * A role is what its name meant when the right was given; see
  * cache/namespace.h.  The binding of a name is written here when it is first
@@ -33,6 +34,14 @@ extern bool cc_privileges_has(uint16 ns, uint8 need);
 
 /* Error 42501 when not.  Cheap where everybody may. */
 extern void cc_privileges_check(uint16 ns, uint8 need);
+
+/*
+ * The same for what a user has written in a transaction that now commits:
+ * error 42501 when he may not any more.  Else what waits could be brought into
+ * a namespace that somebody else has declared under the same name meanwhile.
+ * Of one that is gone nothing is left to be protected.
+ */
+extern void cc_privileges_recheck(uint16 ns, Oid user);
 
 /* Whether the effective user owns the namespace; the error names it. */
 extern bool cc_privileges_owns(uint16 ns);

@@ -24,8 +24,10 @@ cc_write_options(CcChange *c, const CcPutOptions *o)
 
 	c->ttl_ms = o->have_ttl ? o->ttl_ms :
 		(int64) pg_atomic_read_u64(&cc_namespace(c->ns)->ttl_ms);
+
+	/* what keep_ttl keeps is there only if the put asks for it */
 	if (unlikely(c->ttl_ms == 0 && (flags & CC_NS_REQUIRE_TTL) != 0 &&
-				 !c->keep_ttl))
+				 !(c->keep_ttl && (c->if_present || c->if_version != 0))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cache namespace \"%s\" requires a ttl", ns->name),

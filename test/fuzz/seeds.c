@@ -3,7 +3,8 @@
  * seeds.c
  *	  Writes the inputs from which the fuzz targets begin: whole sessions
  *	  between two nodes, as message.c reads them, slices of a floor, counters,
- *	  and the files of a server that stopped.
+ *	  and the files of a server that stopped.  All kinds of entries are in
+ *	  the sessions, so that mutations reach what each of them is read by.
  *
  *	  seeds DIRECTORY		(with message/, floor/, counter/ and file/ in it)
  *
@@ -12,6 +13,7 @@
 #include "world.h"
 
 #include "cache/counter.h"
+#include "cache/namespace.h"
 
 #define A	0
 #define B	1
@@ -51,6 +53,72 @@ put(const char *key, CcOp op, uint8 type, const char *value, int64 ttl_ms)
 	cc_cache_change(&c, &o);
 }
 
+/* Everything that the system namespace has beside members. */
+static void
+declare(void)
+{
+	uint16		ns = cc_state_namespace("postgres", "sessions");
+	CcDeclaration d;
+	CcSystemChange s;
+	CcOutcome	o;
+	CcBuf		buf;
+	uint64		pos;
+
+	cc_namespace_defaults(ns, &d);
+	d.ttl_ms = d.max_age_ms = d.grace_ms = 60000;
+	d.max_memory = 1 << 20;
+	d.require_ttl = d.sliding = true;
+	strcpy(d.owner, "alice");
+	d.nacl = 2;
+	strcpy(d.acl[0].role, "bob");
+	d.acl[0].privileges = CC_PRIV_READ;
+	strcpy(d.acl[1].role, CC_PUBLIC);
+	d.acl[1].privileges = CC_PRIV_ALL;
+	cc_namespace_store(ns, &d, &pos);
+	cc_namespace_bind(&s, "bob", 16384, 0, 0);
+	cc_cache_change(&s.c, &o);
+	cc_namespace_use(&s, "postgres", true);
+	cc_cache_change(&s.c, &o);
+	cc_cache_clear(ns);
+	cc_cache_invalidate_all(ns, 77);
+
+	ns = cc_state_namespace("postgres", "unsaved");
+	cc_buf_init(&buf);
+	cc_namespace_defaults(ns, &d);
+	d.persist = false;
+	cc_namespace_declare(&s, ns, &d, &buf);
+	cc_cache_change(&s.c, &o);
+	cc_buf_free(&buf);
+	ns = cc_state_namespace("postgres", "dropped");
+	cc_namespace_drop(&s, ns);
+	cc_cache_change(&s.c, &o);
+}
+
+/* Entries with a block: sliding, in grace, invalidated. */
+static void
+put_blocks(void)
+{
+	CcChange	c = {.op = CC_OP_PUT, .type = CC_TEXT};
+	CcOutcome	o;
+
+	c.ns = cc_state_namespace("postgres", "sessions");
+	c.key = c.value = "slides";
+	c.keylen = 6;
+	c.vallen = 6;
+	c.ttl_ms = 60000;
+	c.sliding = true;
+	c.max_age_ms = 90000;
+	cc_cache_change(&c, &o);
+	c.key = "graced";
+	c.sliding = false;
+	c.grace_ms = 5000;
+	cc_cache_change(&c, &o);
+	c.op = CC_OP_DELETE;
+	c.key = "row:42";
+	c.lsn = 4711;
+	cc_cache_change(&c, &o);
+}
+
 static void
 fill(void)
 {
@@ -58,6 +126,8 @@ fill(void)
 
 	memset(large, 'x', sizeof(large) - 1);
 	large[sizeof(large) - 1] = '\0';
+	declare();
+	put_blocks();
 	put("text", CC_OP_PUT, CC_TEXT, "a value", 0);
 	put("json", CC_OP_PUT, CC_JSONB, "{\"a\": 1}", 60000);
 	put("null", CC_OP_PUT, CC_BYTEA, NULL, 0);

@@ -128,6 +128,15 @@ SELECT cache_ttl('k', 't') BETWEEN '59 min' AND '1 h', cache_ttl('own', 't') > '
 SELECT cache_namespace('t', ttl => '0', require_ttl => true);
 SELECT says($$SELECT cache_put('k2', 'v', namespace => 't')$$);
 SELECT cache_put('k2', 'v', ttl => '1 min', namespace => 't'), cache_get('k', 't');
+SELECT says($$SELECT cache_put('k3', 'v', keep_ttl => true, namespace => 't')$$);
+SELECT cache_put('k2', 'w', keep_ttl => true, if_present => true, namespace => 't'),
+       cache_put('k3', 'w', ttl => '1 min', keep_ttl => true, namespace => 't');
+SELECT says($$SELECT cache_touch('k2', NULL, 't')$$);
+SELECT says($$SELECT cache_persist('k2', 't')$$);
+SELECT count(*), count(expires_at) FROM cache_entries('k_', 't');
+-- a touch without a ttl takes the default too
+SELECT cache_namespace('t', ttl => '1 h');
+SELECT cache_touch('k2', NULL, 't'), cache_ttl('k2', 't') > '59 min' AS touched;
 
 -- dropping removes the entries too, and a namespace declared again is empty
 SELECT cache_drop_namespace('t');

@@ -282,6 +282,39 @@ SELECT says('cache_renamed', $$SELECT cache_get('k', 'mine')$$);
 CREATE ROLE cache_reader;
 SELECT * FROM rights WHERE role = 'cache_reader';
 DROP ROLE cache_renamed;
+-- a namespace is nothing that REASSIGN OWNED and DROP OWNED know of; an owner
+-- who is renamed is its owner no more
+CREATE ROLE cache_never;
+SET ROLE cache_never;
+SELECT cache_namespace('never');
+RESET ROLE;
+REASSIGN OWNED BY cache_never TO cache_writer;
+DROP OWNED BY cache_never;
+SELECT owner FROM cache_namespaces WHERE name = 'never';
+SELECT says('cache_never', $$SELECT cache_count('never')$$);
+ALTER ROLE cache_never RENAME TO cache_now;
+SELECT says('cache_now', $$SELECT cache_count('never')$$);
+SELECT cache_drop_namespace('never');
+DROP ROLE cache_now;
+-- who may make triggers on a table may invalidate what its owner may write
+CREATE ROLE cache_never;
+CREATE SCHEMA cache_never AUTHORIZATION cache_writer;
+GRANT USAGE ON SCHEMA cache_never TO cache_never;
+SET ROLE cache_writer;
+SELECT cache_namespace('written');
+SELECT cache_put('k', 'v', namespace => 'written');
+CREATE TABLE cache_never.t (id int);
+GRANT INSERT, TRIGGER ON cache_never.t TO cache_never;
+SET ROLE cache_never;
+CREATE TRIGGER k AFTER INSERT ON cache_never.t
+    FOR EACH ROW EXECUTE FUNCTION cache_invalidate('written', 'k');
+INSERT INTO cache_never.t VALUES (1);
+RESET ROLE;
+SELECT cache_has('k', 'written');
+SELECT cache_drop_namespace('written');
+DROP TABLE cache_never.t;
+DROP SCHEMA cache_never;
+DROP ROLE cache_never;
 -- an owner too
 DROP ROLE cache_owner;
 SELECT owner, privileges FROM cache_namespaces WHERE name = 'mine';

@@ -23,6 +23,17 @@ SELECT cache_get('team:a~cb:size');
 SELECT cache_delete_like(cache_key('team', 'a:b') || ':%');             -- all of this team
 SELECT cache_clear();
 
+-- README: Transactions
+BEGIN;
+SELECT cache_put('cart:7', 'two apples');
+SAVEPOINT s;
+SELECT cache_delete('cart:7');
+SELECT cache_get('cart:7');                     -- nothing, for us
+ROLLBACK TO s;
+SELECT cache_get('cart:7');                     -- two apples; for others still nothing
+COMMIT;
+SELECT cache_take('cart:7');
+
 -- README: Namespaces
 SELECT cache_namespace('sessions', ttl => '30 min', sliding => true, max_age => '12 h');
 SELECT cache_namespace('fragments', require_ttl => true, max_memory => '16MB');

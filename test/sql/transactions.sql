@@ -201,6 +201,15 @@ ROLLBACK TO a;
 COMMIT;
 SELECT cache_get('tx:19'), cache_has('tx:20');
 
+-- a transaction of very many puts, and of as many deletes
+BEGIN;
+SELECT count(cache_put('tx:big:' || i, i::text)) FROM generate_series(1, 100000) i;
+SELECT cache_get('tx:big:1'), cache_get('tx:big:100000');
+COMMIT;
+SELECT count(*), sum(value::bigint) FROM cache_entries('tx:big:%');
+SELECT cache_delete_like('tx:big:%');
+SELECT count(*) FROM cache_keys('tx:big:%');
+
 SELECT count(cache_delete(k)) FROM cache_keys('tx:%') k;
 
 -- the end of a subtransaction frees a large value that was replaced in it; in
