@@ -5,9 +5,9 @@
  *
  * Memory is taken when a change is made.  At the commit each is handed to
  * cc_cache_change, which for puts, deletes, touches and clears needs none and
- * raises no error.  By then other sessions see the transaction's rows already, and its row locks are still
- * held, so that of two transactions that wrote the same row the later one's
- * changes come later.
+ * raises no error (xact_make.c).  By then other sessions see the transaction's
+ * rows already, and its row locks are still held, so that of two transactions
+ * that wrote the same row the later one's changes come later.
  *
  * Locking: none of its own.
  *
@@ -26,297 +26,10 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* So many waiting changes are searched one by one */
-#define FEW			16
-
-/* Where a block of the context begins and ends to grow */
-#define FIRST_BLOCK	(8 * 1024)
-#define MAX_BLOCK	(8 * 1024 * 1024)
-
-typedef struct KeyElement
-{
-	CcWait	   *last;			/* newest change of the key */
-	char		status;
-} KeyElement;
-
-#define SH_PREFIX		keys
-#define SH_ELEMENT_TYPE	KeyElement
-#define SH_KEY_TYPE		CcWait *
-#define SH_KEY			last
-#define SH_HASH_KEY(tb, w)	((uint32) ((w)->hash >> 32 ^ (w)->hash))
-#define SH_EQUAL(tb, a, b)	same_key(a, b)
-#define SH_SCOPE		static inline
-#define SH_DECLARE
-#define SH_DEFINE
-
-static bool
-same_key(const CcWait *a, const CcWait *b)
-{
-	return a->hash == b->hash && a->ns == b->ns && a->keylen == b->keylen &&
-		memcmp(a->key, b->key, a->keylen) == 0;
-}
-
-#include "lib/simplehash.h"
-
 void		(*cc_xact_check_hook) (bool forced);
 void		(*cc_xact_allow_hook) (uint16 ns, Oid user);
 
-CcWait	   *cc_xact_first;
-CcWait	   *cc_xact_last;
-CcWait	   *cc_xact_last_clear;
-
-static MemoryContext context;
-static keys_hash *keys;			/* when there are more than a few */
-static uint64 nwaiting;
-static uint64 next_order = 1;
-
 uint64		cc_xact_commit_lsn;
-
-/*
- * The list
- */
-
-CcWait *
-cc_xact_find(uint16 ns, uint64 hash, const char *key, uint16 keylen)
-{
-	CcWait		probe = {.hash = hash, .ns = ns, .key = key, .keylen = keylen};
-
-	if (keys != NULL)
-	{
-		KeyElement *e = keys_lookup(keys, &probe);
-
-		return e == NULL ? NULL : e->last;
-	}
-	for (CcWait *w = cc_xact_last; w != NULL; w = w->prev)
-	{
-		if ((w->bits & CC_WAIT_CLEAR) == 0 && same_key(w, &probe))
-			return w;
-	}
-	return NULL;
-}
-
-uint64
-cc_xact_cleared(uint16 ns)
-{
-	for (CcWait *w = cc_xact_last_clear; w != NULL; w = w->older)
-	{
-		if (w->ns == ns)
-			return w->order;
-	}
-	return 0;
-}
-
-/* The newest change of its key is now w; NULL: the key has none any more. */
-static void
-set_newest(CcWait *any, CcWait *w)
-{
-	KeyElement *e;
-	bool		found;
-
-	if (keys == NULL)
-		return;
-	if (w == NULL)
-	{
-		keys_delete(keys, any);
-		return;
-	}
-	/* an insert may make the table grow, which an abort must not need */
-	e = keys_lookup(keys, any);
-	if (e == NULL)
-		e = keys_insert(keys, any, &found);
-	e->last = w;
-}
-
-/* Begins to keep the keys in a table. */
-static void
-begin_table(void)
-{
-	keys = keys_create(context, 4 * FEW, NULL);
-	for (CcWait *w = cc_xact_first; w != NULL; w = w->next)
-	{
-		if ((w->bits & CC_WAIT_CLEAR) == 0)
-			set_newest(w, w);
-	}
-}
-
-/* Takes a change out of the list and frees it. */
-static void
-drop(CcWait *w)
-{
-	if (w->prev != NULL)
-		w->prev->next = w->next;
-	else
-		cc_xact_first = w->next;
-	if (w->next != NULL)
-		w->next->prev = w->prev;
-	else
-		cc_xact_last = w->prev;
-	nwaiting--;
-	pfree(w);
-}
-
-/* ... the newest of its key or of the clears. */
-static void
-drop_newest(CcWait *w)
-{
-	if ((w->bits & CC_WAIT_CLEAR) != 0)
-	{
-		Assert(cc_xact_last_clear == w);
-		cc_xact_last_clear = w->older;
-	}
-	else
-		set_newest(w, w->older);
-	drop(w);
-}
-
-/* ... one that another of its key stands over. */
-static void
-drop_below(CcWait *above)
-{
-	CcWait	   *w = above->older;
-
-	above->older = w->older;
-	drop(w);
-}
-
-static void
-reset(void)
-{
-	cc_missed_reset();
-	if (cc_xact_first == NULL && keys == NULL)
-		return;
-	cc_xact_first = cc_xact_last = cc_xact_last_clear = NULL;
-	keys = NULL;
-	nwaiting = 0;
-	cc_xact_commit_lsn = 0;
-	MemoryContextReset(context);
-}
-
-/*
- * Whether w makes what waits below it, of the same key, pointless: both belong
- * to the same subtransaction, and w asks for no condition.  An invalidation
- * stays, as it must be known to all whatever is put over it.
- */
-static bool
-supersedes(const CcWait *w)
-{
-	const CcWait *below = w->older;
-
-	if (below == NULL || below->level != w->level ||
-		below->order < cc_xact_cleared(w->ns))
-		return false;
-	if ((w->bits & (CC_WAIT_CONDITIONS | CC_WAIT_KEEP_TTL)) != 0 ||
-		(w->rare != NULL && w->rare->if_version != 0) ||
-		(below->bits & CC_WAIT_INVALIDATES) != 0)
-		return false;
-	return w->op == CC_OP_PUT || w->op == CC_OP_DELETE;
-}
-
-/* What waits below w goes, if it may.  What it was a fill of, w is too. */
-static void
-supersede(CcWait *w)
-{
-	while (supersedes(w))
-	{
-		if (w->op == CC_OP_PUT && w->older->rare != NULL &&
-			w->older->rare->fill != 0 && w->rare != NULL &&
-			w->rare->fill == 0)
-		{
-			w->rare->fill = w->older->rare->fill;
-			w->rare->fill_lsn = w->older->rare->fill_lsn;
-		}
-		drop_below(w);
-	}
-}
-
-static void
-make_context(void)
-{
-	if (context == NULL)
-		context = GenerationContextCreate(TopMemoryContext,
-										  "cachecluster transaction",
-										  0, FIRST_BLOCK, MAX_BLOCK);
-}
-
-static void
-append(CcWait *w)
-{
-	w->order = next_order++;
-	w->level = GetCurrentTransactionNestLevel();
-	w->user = GetUserId();
-	w->next = NULL;
-	w->prev = cc_xact_last;
-	if (cc_xact_last != NULL)
-		cc_xact_last->next = w;
-	else
-		cc_xact_first = w;
-	cc_xact_last = w;
-	nwaiting++;
-}
-
-static uint16
-bits_of(const CcChange *c, bool forced)
-{
-	uint16		bits = 0;
-
-	bits |= c->null ? CC_WAIT_NULL : 0;
-	bits |= c->keep_ttl ? CC_WAIT_KEEP_TTL : 0;
-	bits |= c->if_absent ? CC_WAIT_IF_ABSENT : 0;
-	bits |= c->if_present ? CC_WAIT_IF_PRESENT : 0;
-	bits |= c->sliding ? CC_WAIT_SLIDING : 0;
-	bits |= c->op == CC_OP_DELETE && c->lsn != 0 ? CC_WAIT_INVALIDATES : 0;
-	bits |= forced ? CC_WAIT_FORCED : 0;
-	return bits;
-}
-
-/* Copies a change behind all that wait. */
-static void
-push(const CcChange *c, uint64 hash, bool forced, CcWait *older)
-{
-	Size		vallen = c->op == CC_OP_PUT && !c->null ? c->vallen : 0;
-	bool		rare = c->if_version != 0 || c->fill != 0 ||
-		c->max_age_ms != 0 || c->grace_ms != 0 ||
-		(older != NULL && older->rare != NULL);
-	Size		head = MAXALIGN(sizeof(CcWait)) +
-		(rare ? MAXALIGN(sizeof(CcWaitRare)) : 0);
-	CcWait	   *w;
-	char	   *data;
-
-	make_context();
-	if (keys == NULL && nwaiting >= FEW)
-		begin_table();
-	w = MemoryContextAllocHuge(context, head + c->keylen + vallen);
-	data = (char *) w + head;
-	memset(w, 0, head);
-	memcpy(data, c->key, c->keylen);
-	if (vallen > 0)
-		memcpy(data + c->keylen, c->value, vallen);
-	w->older = older;
-	w->hash = hash;
-	w->key = data;
-	w->value = data + c->keylen;
-	w->ttl_ms = c->ttl_ms;
-	w->deadline = c->deadline;
-	w->vallen = (uint32) vallen;
-	w->keylen = c->keylen;
-	w->ns = c->ns;
-	w->bits = bits_of(c, forced);
-	w->op = c->op;
-	w->type = c->type;
-	if (rare)
-	{
-		w->rare = (CcWaitRare *) ((char *) w + MAXALIGN(sizeof(CcWait)));
-		w->rare->if_version = c->if_version;
-		w->rare->fill = c->fill;
-		w->rare->fill_lsn = c->fill_lsn;
-		w->rare->max_age_ms = c->max_age_ms;
-		w->rare->grace_ms = c->grace_ms;
-	}
-	/* the last that may fail: the table may have to grow */
-	set_newest(w, w);
-	append(w);
-	supersede(w);
-}
 
 /*
  * Making changes wait
@@ -409,23 +122,15 @@ cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 		keep_deadline(&copy);
 	if (copy.ttl_ms > 0 && copy.deadline == 0)
 		copy.deadline = cc_hlc_now_ms(&cc.state->hlc) + copy.ttl_ms;
-	push(&copy, hash[0], forced, older);
+	cc_xact_push(&copy, hash[0], forced, older);
 	return o->result;
 }
 
 void
 cc_xact_clear(uint16 ns, bool invalidates)
 {
-	CcWait	   *w;
-
-	make_context();
-	w = MemoryContextAllocZero(context, sizeof(CcWait));
-	w->ns = ns;
-	w->bits = CC_WAIT_CLEAR |
-		(invalidates ? CC_WAIT_FORCED | CC_WAIT_INVALIDATES : 0);
-	w->older = cc_xact_last_clear;
-	cc_xact_last_clear = w;
-	append(w);
+	cc_xact_push_clear(ns, CC_WAIT_CLEAR |
+					   (invalidates ? CC_WAIT_FORCED | CC_WAIT_INVALIDATES : 0));
 }
 
 /*
@@ -445,7 +150,7 @@ make_key_now(CcWait *newest, CcMade *made)
 
 	/* what is taken apart here must not be seen half-way */
 	HOLD_INTERRUPTS();
-	set_newest(newest, NULL);
+	cc_xact_set_newest(newest, NULL);
 	while (w != NULL)
 	{
 		CcWait	   *older = w->older;
@@ -465,10 +170,10 @@ make_key_now(CcWait *newest, CcMade *made)
 		}
 		(void) cc_xact_make_waiting(w, made);
 		*made = w->done;
-		drop(w);
+		cc_xact_drop(w);
 	}
 	if (kept != NULL)
-		set_newest(kept, kept);
+		cc_xact_set_newest(kept, kept);
 	RESUME_INTERRUPTS();
 }
 
@@ -480,12 +185,12 @@ drop_any(CcWait *w)
 
 	if (above == w)
 	{
-		drop_newest(w);
+		cc_xact_drop_newest(w);
 		return;
 	}
 	while (above->older != w)
 		above = above->older;
-	drop_below(above);
+	cc_xact_drop_below(above);
 }
 
 static bool
@@ -527,7 +232,7 @@ make_clear_now(uint16 ns)
 		*link = w->older;
 		if (w->order == order)
 			(void) cc_xact_make_waiting(w, NULL);
-		drop(w);
+		cc_xact_drop(w);
 	}
 	RESUME_INTERRUPTS();
 }
@@ -615,7 +320,7 @@ before_commit(void)
 	check_waiting();
 	cc_xact_enter_commit();
 	/* here it can still be waited for with an error */
-	cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + nwaiting,
+	cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + cc_xact_nwaiting,
 							cc_hlc_from_ms(cc_clock_ms())));
 	/* a transaction that has changed no row has no place in the WAL */
 	cc_xact_commit_lsn = TransactionIdIsValid(GetTopTransactionIdIfAny()) ? 1 : 0;
@@ -662,12 +367,12 @@ end_of_transaction(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 			at_commit();
-			reset();
+			cc_xact_reset();
 			cc_xact_leave_commit();
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			reset();
+			cc_xact_reset();
 			cc_xact_leave_commit();
 			break;
 		default:
@@ -688,7 +393,7 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
 		while (cc_xact_last != NULL && cc_xact_last->level >= level)
-			drop_newest(cc_xact_last);
+			cc_xact_drop_newest(cc_xact_last);
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB)
 	{
@@ -705,7 +410,7 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId mine,
 		{
 			next = w->next;
 			if ((w->bits & CC_WAIT_CLEAR) == 0)
-				supersede(w);
+				cc_xact_supersede(w);
 		}
 	}
 }

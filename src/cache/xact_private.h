@@ -115,6 +115,33 @@ extern CcWait *cc_xact_find(uint16 ns, uint64 hash, const char *key,
 /* Order of the newest clear of the namespace that waits; 0: none. */
 extern uint64 cc_xact_cleared(uint16 ns);
 
+extern uint64 cc_xact_nwaiting;
+
+/*
+ * Copies a change behind all that wait; older is what waits of the same key.
+ * May raise an error, and nothing waits then that did not before.
+ */
+extern void cc_xact_push(const CcChange *c, uint64 hash, bool forced,
+						 CcWait *older);
+extern void cc_xact_push_clear(uint16 ns, uint16 bits);
+
+/* The newest change of any's key is now w; NULL: the key has none any more. */
+extern void cc_xact_set_newest(CcWait *any, CcWait *w);
+
+/*
+ * Takes a change out of the list and frees it: one that nothing points to,
+ * the newest of its key or of the clears, the next older one of its key.
+ */
+extern void cc_xact_drop(CcWait *w);
+extern void cc_xact_drop_newest(CcWait *w);
+extern void cc_xact_drop_below(CcWait *above);
+
+/* Drops what w makes pointless of what waits below it. */
+extern void cc_xact_supersede(CcWait *w);
+
+/* The transaction is over: nothing waits, nothing was missed. */
+extern void cc_xact_reset(void);
+
 /* What this transaction sees of a key that it may have changed. */
 typedef struct CcXactView
 {
