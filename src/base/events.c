@@ -149,6 +149,9 @@ copy_name(char *out, Size size, const char *name)
 	out[len] = '\0';
 }
 
+static void form_detail(char *out, Size size, const char *fmt, va_list args)
+			pg_attribute_printf(3, 0);
+
 /* The object; none where it does not fit, as half of it is no JSON. */
 static void
 form_detail(char *out, Size size, const char *fmt, va_list args)
