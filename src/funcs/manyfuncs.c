@@ -344,6 +344,7 @@ cachecluster_delete_like(PG_FUNCTION_ARGS)
 				 errmsg("pattern must not be null")));
 	c.ns = cc_args_namespace(fcinfo, 1, CC_PRIV_READ | CC_PRIV_WRITE);
 	cc_write_check(false);
+	cc_write_check_ready();
 	keys = cc_listing_begin(c.ns, PG_GETARG_TEXT_PP(0));
 	while (cc_listing_next(keys, &c.key, &c.keylen))
 	{

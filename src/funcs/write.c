@@ -204,12 +204,22 @@ cc_write(CcChange *c, bool immediate, CcOutcome *o)
 }
 
 void
+cc_write_check_ready(void)
+{
+	if (likely(cc_state_takes_writes()))
+		return;
+	cc_stats_add(CC_STAT_REJECTED, 1);
+	cc_args_raise_not_ready();
+}
+
+void
 cc_write_clear(uint16 ns)
 {
 	CcChange	c = {.op = CC_OP_DELETE};
 	CcResult	result;
 
 	cc_write_check(false);
+	cc_write_check_ready();
 	if (cc_xact_defers(ns))
 	{
 		cc_xact_clear(ns, false);
@@ -237,5 +247,6 @@ cc_write_invalidate(uint16 ns, const char *key, uint16 keylen)
 void
 cc_write_invalidate_all(uint16 ns)
 {
+	cc_write_check_ready();
 	cc_xact_clear(ns, true);
 }

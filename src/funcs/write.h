@@ -60,6 +60,13 @@ extern void cc_write_probe(const CcChange *c);
 extern CcResult cc_write_part(CcChange *c, bool immediate, CcOutcome *o);
 extern void cc_write_wait(uint16 ns, const CcOutcome *last);
 
+/*
+ * Error 55000 while the cache stores nothing, for what names no entry that
+ * could be asked about: else it would wait for the commit and be lost there,
+ * or find nothing to do.
+ */
+extern void cc_write_check_ready(void);
+
 /* As cc_write: empties the namespace. */
 extern void cc_write_clear(uint16 ns);
 
