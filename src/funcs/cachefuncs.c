@@ -63,6 +63,19 @@ enum
 	PUT_IF_VERSION, PUT_KEEP_TTL, PUT_IMMEDIATE, PUT_SLIDING, PUT_GRACE
 };
 
+static int64
+read_grace(FunctionCallInfo fcinfo, Datum grace)
+{
+	Interval	zero = {0};
+
+	if (DatumGetBool(DirectFunctionCall2(interval_lt, grace,
+										 IntervalPGetDatum(&zero))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("grace must not be negative")));
+	return cc_args_timeout(fcinfo, PUT_GRACE);
+}
+
 static void
 read_put_options(FunctionCallInfo fcinfo, CcChange *c)
 {
@@ -74,7 +87,7 @@ read_put_options(FunctionCallInfo fcinfo, CcChange *c)
 	o.sliding = flag(fcinfo, PUT_SLIDING);
 	o.have_grace = !PG_ARGISNULL(PUT_GRACE);
 	if (o.have_grace)
-		o.grace_ms = cc_args_timeout(fcinfo, PUT_GRACE);
+		o.grace_ms = read_grace(fcinfo, PG_GETARG_DATUM(PUT_GRACE));
 	c->if_absent = flag(fcinfo, PUT_IF_ABSENT);
 	c->if_present = flag(fcinfo, PUT_IF_PRESENT);
 	c->keep_ttl = flag(fcinfo, PUT_KEEP_TTL);
