@@ -81,21 +81,6 @@ foresee(const CcChange *c, uint64 hash, CcOutcome *o)
 	return o->result = CC_DONE;
 }
 
-/*
- * What a put keeps may be over at the commit, when there is no deadline to be
- * kept any more; then it ends as it would have.
- */
-static void
-keep_deadline(CcChange *c)
-{
-	int64		expires;
-
-	if (!cc_xact_has(c->ns, c->key, c->keylen, &expires) || expires == 0)
-		return;
-	c->deadline = expires;
-	c->ttl_ms = Max(expires - cc_hlc_now_ms(&cc.state->hlc), 1);
-}
-
 CcResult
 cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 {
@@ -119,7 +104,7 @@ cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 		return o->result;		/* what waits does it */
 	/* the deadline is what the caller means now, whenever he commits */
 	if (copy.keep_ttl && o->existed && copy.ttl_ms >= 0)
-		keep_deadline(&copy);
+		cc_xact_keep_deadline(&copy);
 	if (copy.ttl_ms > 0 && copy.deadline == 0)
 		copy.deadline = cc_hlc_now_ms(&cc.state->hlc) + copy.ttl_ms;
 	cc_xact_push(&copy, hash[0], forced, older);
@@ -267,7 +252,14 @@ cc_xact_now(const CcChange *c, CcOutcome *o)
 	}
 	copy.own_hlc = made.found <= fill ? made.made : 0;
 	(void) cc_xact_make(&copy, o);
-	if (o->result == CC_DONE && fill != 0)
+	if (c->op == CC_OP_FETCH && !o->existed)
+	{
+		/* a miss, which saw what was made just before */
+		cc_missed_note(hash);
+		if (made.made != 0)
+			cc_missed_wrote(hash, made.found, made.made);
+	}
+	else if (o->result == CC_DONE && fill != 0)
 		cc_missed_wrote(hash, o->before == made.made ? made.found : o->before,
 						o->hlc);
 	return o->result;
@@ -335,12 +327,16 @@ at_commit(void)
 		return;
 	if (cc_xact_commit_lsn != 0)
 		cc_xact_commit_lsn = XactLastCommitEnd;
+	/* from here on the newest that was made, which a fill looks for */
+	cc_xact_last_clear = NULL;
 	for (CcWait *w = cc_xact_first; w != NULL; w = w->next)
 	{
 		uint64		done = cc_xact_make_waiting(w, w->older == NULL ? NULL :
 										&w->older->done);
 
 		pos = Max(pos, done);
+		if ((w->bits & CC_WAIT_CLEAR) != 0)
+			cc_xact_last_clear = w;
 	}
 	if (pos != 0 && cc_journal_sync_mode == CC_SYNC_ALWAYS)
 		cc_cache_wait_journal(pos, true);

@@ -84,16 +84,34 @@ cc_xact_make(const CcChange *c, CcOutcome *o)
 	return result;
 }
 
+/* The clear of a namespace that this transaction made last; NULL: none. */
+static const CcWait *
+last_clear(uint16 ns, uint64 order)
+{
+	const CcWait *w = cc_xact_last_clear;
+
+	while (w != NULL && (w->ns != ns || w->order > order))
+		w = w->older;
+	return w;
+}
+
 static void
 make_waiting_clear(CcWait *w)
 {
 	pg_atomic_uint64 *horizon = &cc_namespace(w->ns)->horizon;
+	const CcWait *before = last_clear(w->ns, w->order - 1);
+	CcMade		done = {0};
+	uint64		found = pg_atomic_read_u64(horizon);
 
-	w->done.found = pg_atomic_read_u64(horizon);
+	if (before != NULL)
+		done = before->done;
+	if (found != done.made)
+		done.found = Max(done.found, found);
 	if (cc_cache_invalidate_all(w->ns, (w->bits & CC_WAIT_INVALIDATES) != 0 ?
 								cc_xact_commit_lsn : 0) != CC_DONE)
 		cc_stats_add(CC_STAT_REJECTED, 1);
-	w->done.made = pg_atomic_read_u64(horizon);
+	done.made = pg_atomic_read_u64(horizon);
+	w->done = done;
 }
 
 /*
@@ -104,15 +122,12 @@ make_waiting_clear(CcWait *w)
 static bool
 stands_on(CcChange *c, const CcWait *w, const CcMade *below)
 {
+	const CcWait *clear = last_clear(w->ns, w->order);
 	uint64		horizon = 0;
 
-	for (CcWait *clear = cc_xact_last_clear; clear != NULL; clear = clear->older)
+	if (clear != NULL)
 	{
-		if (clear->ns != w->ns || clear->order > w->order)
-			continue;
-		if (c->own_horizon == 0)
-			c->own_horizon = clear->done.made;
-		/* in the end that of the first */
+		c->own_horizon = clear->done.made;
 		horizon = clear->done.found;
 	}
 	c->own_hlc = below->made;

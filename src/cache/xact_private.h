@@ -85,7 +85,10 @@ typedef struct CcWait
 extern CcWait *cc_xact_first;
 extern CcWait *cc_xact_last;
 
-/* The newest clear that waits, of any namespace; then by `older`. */
+/*
+ * The newest clear that waits, of any namespace; then by `older`.  During the
+ * commit the newest that was made.
+ */
 extern CcWait *cc_xact_last_clear;
 
 /* The commit's place in the WAL; 0 when it has none, or none yet. */
@@ -161,6 +164,12 @@ extern void cc_xact_view(uint16 ns, uint64 hash, const char *key,
  */
 extern bool cc_xact_view_live(const CcXactView *v, uint16 ns, const char *key,
 							  uint16 keylen);
+
+/*
+ * The deadline that a put keeps becomes its own: it may be over at the commit,
+ * when there is none to be kept any more, and the put ends as it would have.
+ */
+extern void cc_xact_keep_deadline(CcChange *c);
 
 /*
  * Misses (missed.c).  The fill that a put of this key is, 0: none.  After the

@@ -219,6 +219,17 @@ cc_xact_has(uint16 ns, const char *key, uint16 keylen, int64 *expires)
 	return true;
 }
 
+void
+cc_xact_keep_deadline(CcChange *c)
+{
+	int64		expires;
+
+	if (!cc_xact_has(c->ns, c->key, c->keylen, &expires) || expires == 0)
+		return;
+	c->deadline = expires;
+	c->ttl_ms = Max(expires - cc_hlc_now_ms(&cc.state->hlc), 1);
+}
+
 /* Whether w is the newest change of its key, and a key it is. */
 static bool
 is_newest(const CcWait *w)

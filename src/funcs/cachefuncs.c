@@ -302,8 +302,6 @@ cachecluster_take(PG_FUNCTION_ARGS)
 	c.buf = cc_value_buffer();
 	(void) change(&c, &k, true, &o);
 	cc_stats_count(o.existed ? CC_STAT_HITS : CC_STAT_MISSES, k.ns, 1);
-	if (!o.existed)
-		cc_xact_missed(k.ns, k.key, k.keylen);
 	if (!o.existed || (o.entry.flags & CC_F_NULL) != 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cc_value_text(&k, &o.entry));

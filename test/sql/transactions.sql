@@ -212,6 +212,14 @@ SELECT count(*) FROM cache_keys('tx:big:%');
 
 SELECT count(cache_delete(k)) FROM cache_keys('tx:%') k;
 
+-- what an immediate call has made of what waited is no obstacle to a fill
+SELECT pg_sleep(0.01);
+BEGIN;
+SELECT cache_has('tx:21'), cache_delete('tx:21');
+SELECT cache_take('tx:21');
+SELECT cache_put('tx:21', 'loaded');
+ROLLBACK;
+
 -- the end of a subtransaction frees a large value that was replaced in it; in
 -- a new session such memory is given back to the system
 \c -
