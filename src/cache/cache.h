@@ -87,6 +87,7 @@ typedef struct CcChange
 	 * cleared or forgotten after it; nor where it was invalidated by a
 	 * transaction that ended behind fill_lsn in the WAL of our system, which a
 	 * standby's snapshot may not have replayed (PG_UINT64_MAX: no standby).
+	 * What is stored has this HLC as its version.
 	 */
 	uint64		fill;
 	uint64		fill_lsn;

@@ -52,9 +52,28 @@ late_fill(CcWork *w)
 	if (pg_atomic_read_u64(cc_state_invalidated(w->hash)) > c->fill_lsn ||
 		pg_atomic_read_u64(&cc_namespace(c->ns)->invalidated) > c->fill_lsn)
 		return true;
-	if (horizon > c->fill && horizon != c->own_horizon)
+	if (horizon >= c->fill && horizon != c->own_horizon)
 		return true;
-	return w->o->before > c->fill && w->o->before != c->own_hlc;
+	return w->o->before >= c->fill && w->o->before != c->own_hlc;
+}
+
+/*
+ * What a fill holds is as old as its token, and so is its version: an
+ * invalidation that is made meanwhile and comes here later, as on a standby
+ * that has not replayed what it belongs to, still replaces it.  Over what its
+ * own transaction has just made it is a write like any.
+ */
+static void
+date_back(CcWork *w)
+{
+	uint64		horizon = pg_atomic_read_u64(&cc_namespace(w->c->ns)->horizon);
+
+	if (w->c->fill == 0 || w->o->before >= w->c->fill ||
+		horizon >= w->c->fill)
+		return;
+	w->new_version = false;
+	w->e.hlc = w->c->fill;
+	w->e.writer = cc_state_self();
 }
 
 /* The block of the current entry; false: it has none. */
@@ -133,6 +152,7 @@ cc_decide_put(CcWork *w)
 	(void) cc_work_store_new(w, c->type, c->null ? CC_F_NULL : 0, c->value,
 							 c->null ? 0 : c->vallen, 0);
 	set_deadline(w);
+	date_back(w);
 	return CC_STORE;
 }
 

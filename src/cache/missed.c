@@ -151,8 +151,9 @@ cc_missed_wrote(const uint64 hash[2], uint64 before, uint64 hlc)
 {
 	Miss	   *m = find(hash);
 
-	if (m != NULL && before <= m->token)
-		m->token = hlc;
+	/* a fill over it has the version of its token, which must be above */
+	if (m != NULL && before < m->token)
+		m->token = hlc + 1;
 }
 
 void

@@ -56,7 +56,7 @@ static bool
 asks_nothing(const CcChange *c)
 {
 	return c->op == CC_OP_PUT && !c->if_absent && !c->if_present &&
-		c->if_version == 0 && c->fill == 0;
+		c->if_version == 0 && c->fill == 0 && !c->keep_ttl;
 }
 
 /*
@@ -250,7 +250,7 @@ cc_xact_now(const CcChange *c, CcOutcome *o)
 		if (made.made != 0 && fill != 0)
 			cc_missed_wrote(hash, made.found, made.made);
 	}
-	copy.own_hlc = made.found <= fill ? made.made : 0;
+	copy.own_hlc = made.found < fill ? made.made : 0;
 	(void) cc_xact_make(&copy, o);
 	if (c->op == CC_OP_FETCH && !o->existed)
 	{

@@ -131,7 +131,7 @@ stands_on(CcChange *c, const CcWait *w, const CcMade *below)
 		horizon = clear->done.found;
 	}
 	c->own_hlc = below->made;
-	return below->found <= c->fill && horizon <= c->fill;
+	return below->found < c->fill && horizon < c->fill;
 }
 
 /*
