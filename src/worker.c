@@ -35,8 +35,10 @@
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "replication/walreceiver.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "storage/spin.h"
 #include "utils/guc.h"
 #include "utils/pidfile.h"
 
@@ -262,20 +264,48 @@ follow_journal(void)
 }
 
 /*
+ * What the primary last said: by which time of its clock its WAL ended where.
+ */
+static TimestampTz
+heard_from_primary(XLogRecPtr *end)
+{
+	TimestampTz sent;
+
+	SpinLockAcquire(&WalRcv->mutex);
+	sent = WalRcv->lastMsgSendTime;
+	*end = WalRcv->latestWalEnd;
+	SpinLockRelease(&WalRcv->mutex);
+	return sent;
+}
+
+/*
  * A standby notes how far it has replayed (cache/replay.h); returns the ms
  * until the next time.  The position is read before the clock, so that it had
- * been reached by the time that is noted.
+ * been reached by the time that is noted, and after what must be before it: the
+ * last commit that was replayed, and the end of the WAL that the primary knew
+ * at a time.
  */
 static int64
 note_replay(void)
 {
+	XLogRecPtr	end;
 	XLogRecPtr	lsn;
+	TimestampTz heard;
+	TimestampTz sent;
+	int64		sent_ms = 0;
 
 	if (!RecoveryInProgress())
 		return SWEEP_TICK_MS;
+	heard = heard_from_primary(&end);
+	sent = GetLatestXTime();
 	lsn = GetXLogReplayRecPtr(NULL);
-	return cc_replay_note(&cc.state->replay, cc_clock_ms() + 1, lsn) ?
-		NOTE_MS : SWEEP_TICK_MS;
+	if (end != InvalidXLogRecPtr && lsn >= end)
+		sent = Max(sent, heard);
+	if (sent > 0)
+		sent_ms = (sent + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+				   USECS_PER_DAY) / 1000;
+	return cc_replay_note(&cc.state->replay, cc_clock_ms() + 1, lsn,
+						  sent_ms) ? NOTE_MS : SWEEP_TICK_MS;
 }
 
 void

@@ -87,10 +87,14 @@ typedef struct CcChange
 	 * cleared or forgotten after it; nor where it was invalidated by a
 	 * transaction that ended behind fill_lsn in the WAL of our system, which a
 	 * standby's snapshot may not have replayed (PG_UINT64_MAX: no standby).
-	 * What is stored has this HLC as its version.
+	 * What is stored has this HLC as its version, and on a standby none above
+	 * fill_bound, the HLC of the last that its primary did and the snapshot is
+	 * sure to have (PG_UINT64_MAX: no standby); nor is it stored where it would
+	 * have to be.
 	 */
 	uint64		fill;
 	uint64		fill_lsn;
+	uint64		fill_bound;
 
 	/*
 	 * PUT that is a fill: versions and horizon above it that are no obstacle, as

@@ -58,22 +58,24 @@ late_fill(CcWork *w)
 }
 
 /*
- * What a fill holds is as old as its token, and so is its version: an
- * invalidation that is made meanwhile and comes here later, as on a standby
- * that has not replayed what it belongs to, still replaces it.  Over what its
- * own transaction has just made it is a write like any.
+ * The version of a fill that is not late: what it holds is as old as its token,
+ * so an invalidation that is made meanwhile and comes here later, as on a
+ * standby that has not replayed what it belongs to, still replaces it.  A
+ * standby's clock may be ahead of its primary's, and its WAL behind; so there
+ * the version is no later than the bound either, but where it must be above
+ * what is there: by less than the bound's millisecond, else there is none (0).
  */
-static void
-date_back(CcWork *w)
+static uint64
+fill_version(CcWork *w)
 {
-	uint64		horizon = pg_atomic_read_u64(&cc_namespace(w->c->ns)->horizon);
+	const CcChange *c = w->c;
+	uint64		horizon = pg_atomic_read_u64(&cc_namespace(c->ns)->horizon);
+	uint64		version = Min(c->fill, c->fill_bound);
 
-	if (w->c->fill == 0 || w->o->before >= w->c->fill ||
-		horizon >= w->c->fill)
-		return;
-	w->new_version = false;
-	w->e.hlc = w->c->fill;
-	w->e.writer = cc_state_self();
+	version = Max(version, Max(w->o->before, horizon) + 1);
+	if (c->fill_bound == PG_UINT64_MAX)
+		return version;
+	return cc_hlc_to_ms(version) > cc_hlc_to_ms(c->fill_bound) ? 0 : version;
 }
 
 /* The block of the current entry; false: it has none. */
@@ -137,12 +139,13 @@ CcVerdict
 cc_decide_put(CcWork *w)
 {
 	const CcChange *c = w->c;
+	uint64		version = 0;
 
 	w->o->result = CC_UNCHANGED;
 	if ((c->if_absent && w->live) || (c->if_present && !w->live) ||
 		(c->if_version != 0 && (!w->live || w->cur->hlc != c->if_version)))
 		return CC_LEAVE;
-	if (c->fill != 0 && late_fill(w))
+	if (c->fill != 0 && (late_fill(w) || (version = fill_version(w)) == 0))
 	{
 		w->o->refused_fill = true;
 		return CC_LEAVE;
@@ -152,7 +155,13 @@ cc_decide_put(CcWork *w)
 	(void) cc_work_store_new(w, c->type, c->null ? CC_F_NULL : 0, c->value,
 							 c->null ? 0 : c->vallen, 0);
 	set_deadline(w);
-	date_back(w);
+	/* over what its own transaction has just made it is a write like any */
+	if (c->fill != 0 && version <= c->fill)
+	{
+		w->new_version = false;
+		w->e.hlc = version;
+		w->e.writer = cc_state_self();
+	}
 	return CC_STORE;
 }
 

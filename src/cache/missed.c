@@ -41,6 +41,7 @@ typedef struct Miss
 	uint64		hash[2];
 	uint64		token;
 	uint64		lsn;
+	uint64		bound;
 	char		status;
 } Miss;
 
@@ -133,17 +134,24 @@ cc_missed_note(const uint64 hash[2])
 		m = add(hash);
 	/* what happened within that millisecond may have happened after it began */
 	m->token = cc_hlc_from_ms(ms) - 1;
-	m->lsn = RecoveryInProgress() ? cc_replay_at(&cc.state->replay, ms) :
-		PG_UINT64_MAX;
+	m->lsn = m->bound = PG_UINT64_MAX;
+	if (RecoveryInProgress())
+	{
+		int64		sent;
+
+		m->lsn = cc_replay_at(&cc.state->replay, ms, &sent);
+		m->bound = cc_hlc_from_ms(sent);
+	}
 }
 
 void
-cc_missed_find(const uint64 hash[2], uint64 *fill, uint64 *lsn)
+cc_missed_find(const uint64 hash[2], CcChange *c)
 {
 	Miss	   *m = find(hash);
 
-	*fill = m == NULL ? 0 : m->token;
-	*lsn = m == NULL ? 0 : m->lsn;
+	c->fill = m == NULL ? 0 : m->token;
+	c->fill_lsn = m == NULL ? 0 : m->lsn;
+	c->fill_bound = m == NULL ? 0 : m->bound;
 }
 
 void

@@ -90,7 +90,7 @@ cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 
 	cc_store_hash(c->ns, c->key, c->keylen, hash);
 	if (c->op == CC_OP_PUT)
-		cc_missed_find(hash, &copy.fill, &copy.fill_lsn);
+		cc_missed_find(hash, &copy);
 	if (foresee(&copy, hash[0], o) != CC_DONE)
 	{
 		/* whoever waits for this caller to compute need wait no longer */
@@ -228,17 +228,14 @@ cc_xact_now(const CcChange *c, CcOutcome *o)
 	CcChange	copy = *c;
 	uint64		hash[2];
 	uint64		fill;
-	uint64		lsn;
 	CcWait	   *newest;
 	CcMade		made = {0};
 
 	cc_store_hash(c->ns, c->key, c->keylen, hash);
-	cc_missed_find(hash, &fill, &lsn);
-	if (c->op == CC_OP_PUT)
-	{
-		copy.fill = fill;
-		copy.fill_lsn = lsn;
-	}
+	cc_missed_find(hash, &copy);
+	fill = copy.fill;
+	if (c->op != CC_OP_PUT)
+		copy.fill = 0;
 	if (unlikely(cc_xact_first != NULL))
 	{
 		if (cc_xact_cleared(c->ns) != 0)

@@ -205,6 +205,7 @@ cc_xact_supersede(CcWait *w)
 		{
 			w->rare->fill = w->older->rare->fill;
 			w->rare->fill_lsn = w->older->rare->fill_lsn;
+			w->rare->fill_bound = w->older->rare->fill_bound;
 		}
 		cc_xact_drop_below(w);
 	}
@@ -290,6 +291,7 @@ cc_xact_push(const CcChange *c, uint64 hash, bool forced, CcWait *older)
 		w->rare->if_version = c->if_version;
 		w->rare->fill = c->fill;
 		w->rare->fill_lsn = c->fill_lsn;
+		w->rare->fill_bound = c->fill_bound;
 		w->rare->max_age_ms = c->max_age_ms;
 		w->rare->grace_ms = c->grace_ms;
 	}

@@ -185,6 +185,7 @@ cc_xact_make_waiting(CcWait *w, const CcMade *below)
 		c.if_version = w->rare->if_version;
 		c.fill = w->rare->fill;
 		c.fill_lsn = w->rare->fill_lsn;
+		c.fill_bound = w->rare->fill_bound;
 		c.max_age_ms = w->rare->max_age_ms;
 		c.grace_ms = w->rare->grace_ms;
 	}

@@ -47,6 +47,7 @@ typedef struct CcWaitRare
 	uint64		if_version;
 	uint64		fill;
 	uint64		fill_lsn;
+	uint64		fill_bound;
 	int64		max_age_ms;
 	int64		grace_ms;
 } CcWaitRare;
@@ -178,7 +179,7 @@ extern void cc_xact_keep_deadline(CcChange *c);
  * at the end.
  */
 extern void cc_missed_note(const uint64 hash[2]);
-extern void cc_missed_find(const uint64 hash[2], uint64 *fill, uint64 *lsn);
+extern void cc_missed_find(const uint64 hash[2], CcChange *c);
 extern void cc_missed_wrote(const uint64 hash[2], uint64 before, uint64 hlc);
 extern void cc_missed_reset(void);
 

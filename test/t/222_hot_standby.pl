@@ -16,7 +16,8 @@ wal_level = replica
 max_wal_senders = 5
 };
 
-my $group = CacheCluster::Cluster->new(nodes => 1, conf => $streaming);
+my $group = CacheCluster::Cluster->new(nodes => 1, proxy => 1,
+	conf => $streaming);
 $group->start;
 my $standby = $group->add_standby;
 $group->start($standby);
@@ -146,6 +147,34 @@ is($group->psql($standby, q{SELECT cache_put('user:9', 'by hand')}), 't',
 	'a put that followed no miss is none of this');
 wait_loaded(8, 'old, stored', 'rows that did not change are cached meanwhile');
 resume();
+
+# The other way round: the WAL and the invalidation are both behind, so a fill
+# of the old row is stored; the invalidation replaces it when it comes.
+catch_up();
+wait_loaded(4, 'old, stored', 'a row is cached');
+$group->wait_converged;
+is($group->psql($standby, q{SELECT cache_delete('user:5')}), 'f',
+	'a key that nobody had');
+$group->wait_converged;
+catch_up();
+pause();
+$group->stall(1, $standby);
+$group->psql(1, q{UPDATE users SET name = 'new' WHERE id IN (5, 6)});
+like($group->psql($standby, 'SELECT load_user(6)'), qr/^old, (not )?stored$/,
+	'a fill while nothing of the change has come');
+like($group->psql($standby, 'SELECT load_user(5)'), qr/^old, (not )?stored$/,
+	'also of a key that was deleted');
+$group->mend(1, $standby);
+$group->wait_converged;
+is($group->psql($standby,
+		q{SELECT cache_has('user:5'), cache_has('user:6')}),
+	'f|f', 'the invalidation that comes later takes it away');
+is($group->psql(1, q{SELECT cache_has('user:5'), cache_has('user:6')}),
+	'f|f', 'on the primary too');
+resume();
+catch_up();
+wait_loaded(5, 'new, stored', 'and the new row is cached afterwards');
+wait_loaded(6, 'new, stored', 'so is the other');
 
 # TRUNCATE takes the namespace, and fills with it.
 pause();
