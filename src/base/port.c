@@ -59,6 +59,23 @@ cc_clock_ms(void)
 	return (int64) tv.tv_sec * 1000 + tv.tv_usec / 1000;
 }
 
+/*
+ * As of the last tick of the kernel's timer, of which there are 100 a second at
+ * least.
+ */
+int64
+cc_clock_coarse_ms(void)
+{
+#ifdef CLOCK_REALTIME_COARSE
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return (int64) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+#else
+	return cc_clock_ms();
+#endif
+}
+
 int64
 cc_monotonic_us(void)
 {

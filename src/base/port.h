@@ -55,6 +55,12 @@ extern bool cc_lock_held(CcLock *lock);
 /* Wall clock in milliseconds since 1970.  May be called under a lock. */
 extern int64 cc_clock_ms(void);
 
+/*
+ * The same from a clock that is cheap to read and at most CC_COARSE_MS behind.
+ */
+#define CC_COARSE_MS	20
+extern int64 cc_clock_coarse_ms(void);
+
 /* Monotonic clock in milliseconds, of no fixed origin.  Ditto. */
 extern int64 cc_monotonic_ms(void);
 

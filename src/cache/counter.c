@@ -166,13 +166,35 @@ cc_counter_add(CcBuf *value, const CcNodeId *node, uint64 incarnation,
 	return CC_COUNTER_OK;
 }
 
-/* Order of the bases: HLC, then node. */
+/* The number that stood in the base, of a counter that is well-formed. */
+static int64
+start_of(const char *value)
+{
+	CcReader	r;
+
+	cc_reader_init(&r, value + 8 + CC_ID_LEN, sizeof(int64));
+	return (int64) cc_read_u64(&r);
+}
+
+/*
+ * Order of the bases: HLC, then node.  Of one base the number is above its
+ * absence: where a node had lost the value, or saw it expired, before it
+ * counted, others have counted from it.
+ */
 static int
 compare_base(const char *a, uint64 abase, const char *b, uint64 bbase)
 {
+	int			cmp = memcmp(a + 8, b + 8, CC_ID_LEN);
+	int64		astart = start_of(a);
+	int64		bstart = start_of(b);
+
 	if (abase != bbase)
 		return abase < bbase ? -1 : 1;
-	return memcmp(a + 8, b + 8, CC_ID_LEN);
+	if (cmp != 0 || astart == bstart)
+		return cmp;
+	if (astart == 0 || bstart == 0)
+		return astart == 0 ? -1 : 1;
+	return astart < bstart ? -1 : 1;
 }
 
 /*

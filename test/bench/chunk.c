@@ -140,6 +140,12 @@ cc_event_text(char *out, Size size, const char *text)
 	return out;
 }
 
+int64
+cc_clock_coarse_ms(void)
+{
+	return cc_clock_ms();
+}
+
 bool
 cc_wait_given_up(void)
 {
