@@ -47,6 +47,7 @@ static const char *lost[SIM_MAX_COUNTERS];
 static bool based[SIM_MAX_COUNTERS];	/* it began above something */
 static bool crashed[SIM_MAX_ORIGINS];
 static bool forgot_unstable;
+static int	ngroups;			/* cluster ids that were made */
 
 void
 sim_counter_reset(void)
@@ -56,6 +57,7 @@ sim_counter_reset(void)
 	memset(based, 0, sizeof(based));
 	memset(crashed, 0, sizeof(crashed));
 	forgot_unstable = false;
+	ngroups = 0;
 }
 
 /* The number of a key that is only incremented, or -1. */
@@ -223,6 +225,13 @@ sim_counter_forgotten(const CcEntry *e)
 	forgot_unstable |= !cc_state_stable(e->origin, e->seq);
 }
 
+/* A node that found no peer in time has begun a group of its own. */
+void
+sim_counter_group(void)
+{
+	ngroups++;
+}
+
 int
 sim_counter_step(SimNode *node, int key, uint32 *step)
 {
@@ -338,8 +347,10 @@ sim_counter_final(void)
 	/* a life that is not remembered may have counted under the same origin */
 	if (sim.rolls_back)
 		return;
+
 	/* who was never a member of one's group has not been waited for */
-	bool		strangers = sim.cfg.groups > 1 || sim.nids > sim.cfg.nodes;
+	bool		strangers = sim.cfg.groups > 1 || ngroups > 1 ||
+		sim.nids > sim.cfg.nodes;
 
 	for (int key = 0; key < sim.nkeys; key++)
 	{

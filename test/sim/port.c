@@ -308,6 +308,8 @@ cc_log(CcLogLevel level, const char *fmt, ...)
 	va_list		args;
 
 	sim_check_unlocked("cc_log");
+	if (strncmp(fmt, "began a new group", 17) == 0)
+		sim_counter_group();
 	if (!sim.tracing)
 		return;
 	va_start(args, fmt);

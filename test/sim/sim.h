@@ -502,6 +502,7 @@ extern void sim_counter_lost(int key, const char *why);
 extern void sim_counter_forgotten(const CcEntry *e);
 
 /* Steps of the node's own part, and by which origin; those are on disk now. */
+extern void sim_counter_group(void);
 extern int	sim_counter_step(SimNode *node, int key, uint32 *step);
 extern void sim_counter_journaled(SimNode *node, int key, int origin,
 								  uint32 step, bool synced);
