@@ -146,11 +146,13 @@ commit(CcWork *w, bool restamp)
 	if (restamp)
 		cc_store_restamp(w->p, w->cur, e);
 	else
-		cc_store_replace(w->p, w->cur, e);
+		w->cur = cc_store_replace(w->p, w->cur, e);
 	if (w->c->op == CC_OP_STUB)
 	{
-		cc.floor->slice[cc_floor_slice(w->hash)].losses++;
+		if (!restamp)
+			cc.floor->slice[cc_floor_slice(w->hash)].losses++;
 		w->p->stripped = pos;
+		cc_store_visit(w->cur);
 	}
 	if (!restamp && e->ns == CC_NS_SYSTEM)
 		cc_namespace_applied(e);

@@ -98,7 +98,10 @@ typedef struct CcHeaderShared
 #define cc_header_type(h)	((CcType) ((h)->kind & 0x0f))
 #define cc_header_flags(h)	((h)->kind >> 4)
 
-/* In an entry's place: read since the hand passed (SIEVE) */
+/*
+ * In an entry's place: read since the hand passed (SIEVE); of a stub: the
+ * journal says that its value is gone (compare.c)
+ */
 #define CC_VISITED			0x80
 
 #define cc_header_list(h)		((CcList) ((h)->place & ~CC_VISITED))

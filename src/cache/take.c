@@ -214,9 +214,18 @@ cc_take_away(CcWork *w)
 	const CcEntry *e = w->c->entry;
 
 	w->o->result = CC_UNCHANGED;
-	if (!w->there || cc_header_type(w->cur) == CC_STUB ||
-		!same_dot(w->cur, e) || w->cur->hlc != e->hlc)
+	if (!w->there || !same_dot(w->cur, e) || w->cur->hlc != e->hlc)
 		return CC_LEAVE;
+
+	/*
+	 * Its value had been evicted here, which is not in the journal: with the VV
+	 * that follows the files must not give it back after a crash.
+	 */
+	if (cc_header_type(w->cur) == CC_STUB)
+	{
+		cc_work_keep_current(w);
+		return CC_RESTAMP;
+	}
 	cc_store_describe(w->cur, &w->e);
 	cc_check_evict(&w->e);
 	w->e.key = w->c->key;

@@ -140,6 +140,18 @@ condemned(const Digest *d, const CcEntry *e, const uint64 hash[2])
 		(cc_rule(floor_version) ? e->hlc : e->at);
 }
 
+/*
+ * A stub whose value is in no file of ours: it was born as one, or a digest has
+ * taken it away before.  That of another one had been evicted, which is not in
+ * the journal, so it is condemned like a value.
+ */
+static bool
+files_know(CcHeaderShared *h)
+{
+	return cc_header_type(h) == CC_STUB &&
+		((cc_header_flags(h) & CC_F_TOMBSTONE) != 0 || cc_header_visited(h));
+}
+
 /* Judges a run of buckets from *b on; copies out who is condemned. */
 static int
 judge_run(const Digest *d, CcPartitionShared *p, uint32 *b, uint32 end,
@@ -157,7 +169,7 @@ judge_run(const Digest *d, CcPartitionShared *p, uint32 *b, uint32 end,
 		{
 			uint64		hash[2];
 
-			if (h->ns == CC_NS_SYSTEM || cc_header_type(h) == CC_STUB ||
+			if (h->ns == CC_NS_SYSTEM || files_know(h) ||
 				h->hash < d->low || h->hash > d->high ||
 				cc_namespace_has(h->ns, CC_NS_LOCAL) ||
 				cc_expire_cleared(h->ns, h->hlc))
