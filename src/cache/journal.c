@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "cache/cache.h"
 #include "cache/expire.h"
 
 /* The part of a cycle that is being written */
@@ -70,6 +71,7 @@ cc_journal_create(CcJournal *j, const CcFileHead *head, uint64 pos)
 	j->unsynced = false;
 	/* the new file holds none of what is written only when it changes */
 	j->seeds_version = 0;
+	memset(j->horizons, 0, sizeof(j->horizons));
 	j->bound = 0;
 	return true;
 }
@@ -250,6 +252,34 @@ unstable(const CcVV *g)
 }
 
 bool
+cc_journal_put_horizons(CcBlockWriter *w, uint64 *seen)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+	CcBuf		buf;
+	bool		ok = true;
+
+	cc_buf_init(&buf);
+	for (uint32 ns = 0; ns < n && ok; ns++)
+	{
+		uint64		horizon = pg_atomic_read_u64(&cc_namespace(ns)->horizon);
+		char		key[CC_SYSTEM_KEY_MAX];
+		CcEntry		e;
+
+		if (horizon == 0 || (seen != NULL && seen[ns] >= horizon))
+			continue;
+		if (seen != NULL)
+			seen[ns] = horizon;
+		buf.len = 0;
+		if (cc_cache_peek(CC_NS_SYSTEM, key,
+						  cc_cache_horizon_key((uint16) ns, key), &e, &buf))
+			cc_encode_entry(cc_block_encoder(w), &e);
+		ok = cc_block_flush_long(w);
+	}
+	cc_buf_free(&buf);
+	return ok;
+}
+
+bool
 cc_journal_put_end(CcBlockWriter *w, const CcVV *vv, const CcVV *g, uint64 next,
 				   uint64 bound, bool seeds, bool all_floors)
 {
@@ -312,6 +342,9 @@ cc_journal_cycle(CcJournal *j, uint64 bound, bool lazy)
 	if (!cc_rule(journal_order))
 		cc_state_copy_vv(&j->copy);
 	cc_state_copy_g(&j->copy_g);
+	/* what was cleared before it came here has left no trace but these */
+	if (!cc_journal_put_horizons(&j->w, j->horizons))
+		return CC_CYCLE_FAILED;
 	if (!cc_journal_put_end(&j->w, &j->copy, &j->copy_g, end, bound,
 							seeds_version != j->seeds_version, false))
 		return CC_CYCLE_FAILED;

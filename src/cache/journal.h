@@ -52,6 +52,7 @@ typedef struct CcJournal
 	CcVV		g;
 	uint64		bound;
 	uint32		seeds_version;
+	uint64		horizons[CC_MAX_NAMESPACES];
 
 	/* highest HLC among our own writes that went out */
 	uint64		own_hlc;
@@ -89,6 +90,11 @@ extern CcCycle cc_journal_bound(CcJournal *j, uint64 bound);
 
 /* True as well where nothing was unsynced. */
 extern bool cc_journal_fsync(CcJournal *j);
+
+/*
+ * Adds the horizons that are above those of seen, which follows, or all (NULL).
+ */
+extern bool cc_journal_put_horizons(CcBlockWriter *w, uint64 *seen);
 
 /*
  * The records of an end, for journal and snapshot: dirty slices of the floor

@@ -60,43 +60,16 @@ cc_snapshot_abort(CcSnapshot *s)
 }
 
 /*
- * What was cleared during the walk may be missing, and the horizon by which
- * it was may have been stored behind the walk.  It is in the journal, but that
- * is not yet on disk.
+ * G, F and horizons as they are now: what was forgotten or cleared during the
+ * walk may be missing.
  */
-static bool
-put_horizons(CcSnapshot *s)
-{
-	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
-	CcBuf		buf;
-	bool		ok = true;
-
-	cc_buf_init(&buf);
-	for (uint32 ns = 0; ns < n && ok; ns++)
-	{
-		char		key[CC_SYSTEM_KEY_MAX];
-		CcEntry		e;
-
-		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0)
-			continue;
-		buf.len = 0;
-		if (cc_cache_peek(CC_NS_SYSTEM, key,
-						  cc_cache_horizon_key((uint16) ns, key), &e, &buf))
-			cc_encode_entry(cc_block_encoder(&s->w), &e);
-		ok = cc_block_flush_long(&s->w);
-	}
-	cc_buf_free(&buf);
-	return ok;
-}
-
-/* G and F as they are now: what was forgotten meanwhile may be missing. */
 static bool
 put_end(CcSnapshot *s, uint64 bound)
 {
 	CcVV		g;
 	bool		ok;
 
-	if (!put_horizons(s))
+	if (!cc_journal_put_horizons(&s->w, NULL))
 		return false;
 	cc_vv_init(&g);
 	cc_state_copy_g(&g);
