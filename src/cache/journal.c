@@ -11,6 +11,7 @@
 
 #include "cache/cache.h"
 #include "cache/expire.h"
+#include "cache/namespace.h"
 
 /* The part of a cycle that is being written */
 typedef struct Cycle
@@ -251,10 +252,22 @@ unstable(const CcVV *g)
 	return false;
 }
 
+/* A system entry as it is now, if it is there. */
+static void
+put_system(CcBlockWriter *w, const char *key, uint16 keylen, CcBuf *buf)
+{
+	CcEntry		e;
+
+	buf->len = 0;
+	if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, buf))
+		cc_encode_entry(cc_block_encoder(w), &e);
+}
+
 bool
 cc_journal_put_horizons(CcBlockWriter *w, uint64 *seen)
 {
 	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+	char		key[CC_SYSTEM_KEY_MAX];
 	CcBuf		buf;
 	bool		ok = true;
 
@@ -262,17 +275,14 @@ cc_journal_put_horizons(CcBlockWriter *w, uint64 *seen)
 	for (uint32 ns = 0; ns < n && ok; ns++)
 	{
 		uint64		horizon = pg_atomic_read_u64(&cc_namespace(ns)->horizon);
-		char		key[CC_SYSTEM_KEY_MAX];
-		CcEntry		e;
 
 		if (horizon == 0 || (seen != NULL && seen[ns] >= horizon))
 			continue;
 		if (seen != NULL)
 			seen[ns] = horizon;
-		buf.len = 0;
-		if (cc_cache_peek(CC_NS_SYSTEM, key,
-						  cc_cache_horizon_key((uint16) ns, key), &e, &buf))
-			cc_encode_entry(cc_block_encoder(w), &e);
+		/* whether it may leave this node is what the declaration says */
+		put_system(w, key, cc_namespace_key((uint16) ns, key), &buf);
+		put_system(w, key, cc_cache_horizon_key((uint16) ns, key), &buf);
 		ok = cc_block_flush_long(w);
 	}
 	cc_buf_free(&buf);
