@@ -31,14 +31,14 @@ load_current(CcWork *w)
 	const CcChange *c = w->c;
 
 	w->cur = cc_store_find(w->p, w->hash, c->ns, c->key, c->keylen);
-	w->now = cc_hlc_now_ms(&cc.state->hlc);
+	w->now = 0;
 	w->there = w->cur != NULL && !cc_expire_cleared(c->ns, w->cur->hlc);
 	w->live = w->there && cc_header_type(w->cur) != CC_STUB &&
-		!cc_expire_over(w->cur->expires, w->now);
+		!cc_work_over(w, w->cur->expires);
 	if (w->live)
 	{
 		w->fresh = cc_extra_fresh(w->p, w->cur);
-		w->live = !cc_expire_over(w->fresh, w->now);
+		w->live = !cc_work_over(w, w->fresh);
 	}
 	w->o->existed = w->live;
 	w->o->hlc = w->there ? w->cur->hlc : 0;
@@ -302,8 +302,7 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 	cc_buf_init(&scratch);
 
 	if (draws_version(c))
-		cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + 1,
-								cc_hlc_from_ms(cc_clock_ms())));
+		cc_cache_wait_ticks(1);
 	for (;;)
 	{
 		if (c->op != CC_OP_LOAD)

@@ -274,6 +274,9 @@ extern bool cc_cache_wait_room(int *tries);
  */
 extern void cc_cache_wait_clock(uint64 h);
 
+/* Same, for the next n HLCs that are drawn now. */
+extern void cc_cache_wait_ticks(uint64 n);
+
 /* Whether it is; asks for it where it is not, and waits for nothing. */
 extern bool cc_cache_clock_reserved(uint64 h);
 

@@ -35,7 +35,7 @@ deadline(CcWork *w)
 {
 	if (w->c->ttl_ms > 0 && w->c->deadline != 0)
 		return w->c->deadline;
-	return w->c->ttl_ms == 0 ? 0 : w->now + w->c->ttl_ms;
+	return w->c->ttl_ms == 0 ? 0 : cc_work_now(w) + w->c->ttl_ms;
 }
 
 /*
@@ -119,7 +119,7 @@ set_deadline(CcWork *w)
 		if (c->sliding && x.fresh != 0)
 		{
 			x.ttl_ms = c->ttl_ms;
-			x.cap = c->max_age_ms > 0 ? w->now + c->max_age_ms : 0;
+			x.cap = c->max_age_ms > 0 ? cc_work_now(w) + c->max_age_ms : 0;
 			if (x.cap != 0)
 				x.fresh = Min(x.fresh, x.cap);
 		}
@@ -218,7 +218,8 @@ cc_decide_slide(CcWork *w)
 
 	w->o->result = CC_UNCHANGED;
 	/* of many who read it at once one does it */
-	if (!w->live || !kept_block(w, &x) || (to = cc_extra_slide(&x, w->now)) == 0)
+	if (!w->live || !kept_block(w, &x) ||
+		(to = cc_extra_slide(&x, cc_work_now(w))) == 0)
 		return CC_LEAVE;
 	cc_work_keep_current(w);
 	grace = w->cur->expires - x.fresh;

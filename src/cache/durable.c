@@ -41,6 +41,19 @@ cc_cache_wait_clock(uint64 h)
 	pg_atomic_write_u64(&s->hlc_given_up, bound);
 }
 
+void
+cc_cache_wait_ticks(uint64 n)
+{
+	uint64		bound = pg_atomic_read_u64(&cc.state->hlc_bound);
+	uint64		hlc = pg_atomic_read_u64(&cc.state->hlc);
+
+	/* the cheaper clock is not so far behind that it were not enough mostly */
+	if (hlc + n < bound &&
+		cc_hlc_from_ms(cc_clock_coarse_ms() + CC_COARSE_MS) < bound)
+		return;
+	cc_cache_wait_clock(Max(hlc + n, cc_hlc_from_ms(cc_clock_ms())));
+}
+
 bool
 cc_cache_clock_reserved(uint64 h)
 {

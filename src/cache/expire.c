@@ -30,6 +30,13 @@ cc_expire_over(int64 expires, int64 now_ms)
 }
 
 bool
+cc_expire_far_off(int64 expires)
+{
+	return expires > cc_clock_coarse_ms() + CC_COARSE_MS &&
+		expires > cc_hlc_to_ms(pg_atomic_read_u64(&cc.state->hlc));
+}
+
+bool
 cc_expire_cleared(uint16 ns, uint64 hlc)
 {
 	return hlc <= pg_atomic_read_u64(&cc_namespace(ns)->horizon);

@@ -27,6 +27,12 @@
  */
 extern bool cc_expire_over(int64 expires, int64 now_ms);
 
+/*
+ * Whether a deadline is so far off that a cheaper clock, which is behind, is
+ * enough to see it.
+ */
+extern bool cc_expire_far_off(int64 expires);
+
 /* Whether the entry lies at or below its namespace's horizon. */
 extern bool cc_expire_cleared(uint16 ns, uint64 hlc);
 

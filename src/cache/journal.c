@@ -13,6 +13,9 @@
 #include "cache/expire.h"
 #include "cache/namespace.h"
 
+/* Positions between what is written and what is fetched meanwhile */
+#define LOOK_AHEAD		8
+
 /* The part of a cycle that is being written */
 typedef struct Cycle
 {
@@ -154,6 +157,22 @@ comes_later(const CcHeaderShared *h, void *arg)
 	return false;
 }
 
+/*
+ * Fetches what will be written soon: a cycle visits the store in no order, and
+ * waiting for memory would be most of its work.
+ */
+static void
+look_ahead(uint64 pos, uint64 end)
+{
+	CcChangeRef ref;
+
+	if (pos + LOOK_AHEAD < end && cc_changelog_read(pos + LOOK_AHEAD, &ref))
+		cc_store_prefetch(cc_store_partition_of(ref.hash), ref.hash);
+	if (pos + LOOK_AHEAD / 2 < end &&
+		cc_changelog_read(pos + LOOK_AHEAD / 2, &ref))
+		cc_store_prefetch_entry(cc_store_partition_of(ref.hash), ref.hash);
+}
+
 /* The entries of positions [j->pos, end), as they are now. */
 static CcCycle
 put_entries(CcJournal *j, uint64 end)
@@ -171,6 +190,7 @@ put_entries(CcJournal *j, uint64 end)
 			result = CC_CYCLE_LOST;
 			break;
 		}
+		look_ahead(c.pos, end);
 		p = cc_store_partition_of(ref.hash);
 		if (!cc_journal_put_bucket(&j->w, p, cc_store_bucket(p, ref.hash),
 								   &ref.hash, comes_later, &c) ||

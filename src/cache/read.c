@@ -30,17 +30,6 @@ typedef enum Want
 	WANT_ALL					/* stubs and everything */
 } Want;
 
-/*
- * Whether a deadline is so far off that a cheaper clock, which is behind, is
- * enough to see it.
- */
-static bool
-far_off(int64 expires)
-{
-	return expires > cc_clock_coarse_ms() + CC_COARSE_MS &&
-		expires > cc_hlc_to_ms(pg_atomic_read_u64(&cc.state->hlc));
-}
-
 static bool
 wanted(CcPartitionShared *p, CcHeaderShared *h, Want want)
 {
@@ -50,8 +39,8 @@ wanted(CcPartitionShared *p, CcHeaderShared *h, Want want)
 		return true;
 	if (cc_header_type(h) == CC_STUB || cc_expire_cleared(h->ns, h->hlc))
 		return false;
-	if (h->expires == 0 || (far_off(h->expires) &&
-							(cc_header_flags(h) & CC_F_EXTRA) == 0))
+	if (h->expires == 0 || ((cc_header_flags(h) & CC_F_EXTRA) == 0 &&
+							cc_expire_far_off(h->expires)))
 		return true;
 	now = cc_hlc_now_ms(&cc.state->hlc);
 	return !cc_expire_over(h->expires, now) &&

@@ -114,12 +114,6 @@ cc_store_chunks(Size payload)
 	return 1 + (uint32) ((payload + CC_NEXT_PAYLOAD - 1) / CC_NEXT_PAYLOAD);
 }
 
-Size
-cc_store_payload(uint64 n)
-{
-	return CC_FIRST_PAYLOAD + (Size) (n - 1) * CC_NEXT_PAYLOAD;
-}
-
 bool
 cc_store_fits(uint16 ns, Size payload)
 {
@@ -343,10 +337,27 @@ cc_store_key_equals(CcPartitionShared *p, CcHeaderShared *h,
 	return walk_payload(p, h, 0, keylen, (char *) key, COMPARE);
 }
 
+/* Key and value come with the header, rather than one after another. */
+static inline void
+fetch_chunk(const CcHeaderShared *h)
+{
+	for (int i = 0; i < CC_CHUNK_SIZE; i += 64)
+		__builtin_prefetch((const char *) h + i);
+}
+
 void
 cc_store_prefetch(CcPartitionShared *p, uint64 hash)
 {
 	__builtin_prefetch(&bucket_head(p, cc_store_bucket(p, hash)));
+}
+
+void
+cc_store_prefetch_entry(CcPartitionShared *p, uint64 hash)
+{
+	uint32		c = bucket_head(p, cc_store_bucket(p, hash));
+
+	if (c < p->nchunks)
+		fetch_chunk(cc_store_header(p, c));
 }
 
 CcHeaderShared *
@@ -358,9 +369,7 @@ cc_store_find(CcPartitionShared *p, uint64 hash, uint16 ns,
 	for (h = cc_store_first(p, cc_store_bucket(p, hash)); h != NULL;
 		 h = cc_store_next(p, h))
 	{
-		/* key and value come with the header, rather than one after another */
-		__builtin_prefetch((char *) h + 64);
-		__builtin_prefetch((char *) h + 128);
+		fetch_chunk(h);
 		if (h->hash == hash && h->ns == ns &&
 			cc_store_key_equals(p, h, key, keylen))
 			return h;

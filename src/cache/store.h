@@ -218,7 +218,11 @@ extern Size cc_store_max_payload(void);
 
 /* Chunks for so many bytes of key and value; bytes that n chunks hold. */
 extern uint32 cc_store_chunks(Size payload);
-extern Size cc_store_payload(uint64 n);
+static inline Size
+cc_store_payload(uint64 n)
+{
+	return CC_FIRST_PAYLOAD + (Size) (n - 1) * CC_NEXT_PAYLOAD;
+}
 
 /*
  * Whether so many bytes of key and value may be an entry of the namespace: at
@@ -271,6 +275,12 @@ extern CcHeaderShared *cc_store_next(CcPartitionShared *p, CcHeaderShared *h);
  * taking it goes on meanwhile.
  */
 extern void cc_store_prefetch(CcPartitionShared *p, uint64 hash);
+
+/*
+ * Likewise the first entry of its bucket, which cc_store_prefetch has fetched
+ * by now.  What it looks at may just be changing; it is only a hint.
+ */
+extern void cc_store_prefetch_entry(CcPartitionShared *p, uint64 hash);
 
 extern CcHeaderShared *cc_store_find(CcPartitionShared *p, uint64 hash,
 									 uint16 ns, const char *key, Size keylen);

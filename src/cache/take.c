@@ -117,7 +117,7 @@ cc_take_sent(CcWork *w)
 		return CC_LEAVE;
 	if (e->type == CC_COUNTER && w->live &&
 		cc_header_type(w->cur) == CC_COUNTER &&
-		!cc_expire_over(e->expires, w->now) && cc_rule(counters_join))
+		!cc_work_over(w, e->expires) && cc_rule(counters_join))
 	{
 		bool		joined;
 		CcVerdict		v = join_counters(w, &joined);
@@ -158,7 +158,7 @@ cc_take_sent(CcWork *w)
 	}
 	if (w->e.type == CC_STUB || system)
 		return CC_STORE;
-	if (cc_expire_over(e->expires, w->now))
+	if (cc_work_over(w, e->expires))
 	{
 		if (!cc_rule(expired_on_arrival))
 			return CC_LEAVE;
@@ -198,7 +198,7 @@ cc_take_loaded(CcWork *w)
 	use_given(w);
 	if (e->type == CC_STUB)
 		return CC_STORE;
-	if (w->c->ns != CC_NS_SYSTEM && cc_expire_over(e->expires, w->now))
+	if (w->c->ns != CC_NS_SYSTEM && cc_work_over(w, e->expires))
 		make_stub(&w->e);
 	else if (!cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen))
 	{

@@ -12,6 +12,8 @@
  */
 #include "cache/work.h"
 
+#include "cache/expire.h"
+
 static int
 compare_node(uint16 a, uint16 b)
 {
@@ -33,6 +35,21 @@ cc_cache_compare(const CcEntry *a, const CcEntry *b)
 
 	return cmp != 0 ? cmp :
 		cc_work_compare_version(a->at, a->at_node, b->at, b->at_node);
+}
+
+int64
+cc_work_now(CcWork *w)
+{
+	if (w->now == 0)
+		w->now = cc_hlc_now_ms(&cc.state->hlc);
+	return w->now;
+}
+
+bool
+cc_work_over(CcWork *w, int64 expires)
+{
+	return expires != 0 && !cc_expire_far_off(expires) &&
+		cc_expire_over(expires, cc_work_now(w));
 }
 
 CcVerdict

@@ -30,7 +30,7 @@ typedef struct CcWork
 	bool		there;			/* cur is there and above its horizon */
 	bool		live;			/* ... and has a value that is fresh */
 	int64		fresh;			/* live: until when; 0: for ever */
-	int64		now;
+	int64		now;			/* cc_work_now; 0: not asked yet */
 
 	/* the entry that shall be; its dot and version are given by commit */
 	CcEntry		e;
@@ -70,6 +70,12 @@ extern CcVerdict cc_take_name(CcWork *w);
 extern CcVerdict cc_work_store_new(CcWork *w, uint8 type, uint8 flags,
 								   const char *value, uint32 vallen,
 								   int64 expires);
+
+/* The time by which the work is done, in ms; the same whenever it is asked. */
+extern int64 cc_work_now(CcWork *w);
+
+/* As cc_expire_over, by that time. */
+extern bool cc_work_over(CcWork *w, int64 expires);
 
 /* Order of what is here and what is given (c->entry), by (version, at). */
 extern int	cc_work_compare_current(CcWork *w);

@@ -309,8 +309,7 @@ before_commit(void)
 	check_waiting();
 	cc_xact_enter_commit();
 	/* here it can still be waited for with an error */
-	cc_cache_wait_clock(Max(pg_atomic_read_u64(&cc.state->hlc) + cc_xact_nwaiting,
-							cc_hlc_from_ms(cc_clock_ms())));
+	cc_cache_wait_ticks(cc_xact_nwaiting);
 	/* a transaction that has changed no row has no place in the WAL */
 	cc_xact_commit_lsn = TransactionIdIsValid(GetTopTransactionIdIfAny()) ? 1 : 0;
 }

@@ -19,6 +19,9 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+/* An interval that ends within the range of timestamps, whenever it begins */
+#define SURELY_IN_RANGE	(INT64CONST(1000) * 365 * USECS_PER_DAY)
+
 /* 1970 to 2000, in ms */
 #define EPOCH_MS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
@@ -217,9 +220,13 @@ cc_args_key(FunctionCallInfo fcinfo, int ns_arg, uint8 need, CcKey *k)
 static int64
 interval_usecs(Interval *interval)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz now;
 	TimestampTz end;
 
+	if (interval->month == 0 && interval->day == 0 &&
+		interval->time < SURELY_IN_RANGE && interval->time > -SURELY_IN_RANGE)
+		return interval->time;
+	now = GetCurrentTimestamp();
 	if (interval->month != 0 || interval->day != 0)
 	{
 		Datum		sum = DirectFunctionCall2(timestamptz_pl_interval,
