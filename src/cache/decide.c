@@ -75,7 +75,9 @@ fill_version(CcWork *w)
 	version = Max(version, Max(w->o->before, horizon) + 1);
 	if (c->fill_bound == PG_UINT64_MAX)
 		return version;
-	return cc_hlc_to_ms(version) > cc_hlc_to_ms(c->fill_bound) ? 0 : version;
+	/* nothing is known of the primary yet, or what is here is younger */
+	return c->fill_bound == 0 ||
+		cc_hlc_to_ms(version) > cc_hlc_to_ms(c->fill_bound) ? 0 : version;
 }
 
 /* The block of the current entry; false: it has none. */
