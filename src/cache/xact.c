@@ -26,6 +26,9 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+/* So many entries are fetched into the processor's cache before a commit */
+#define PREFETCH	8
+
 void		(*cc_xact_check_hook) (bool forced);
 void		(*cc_xact_allow_hook) (uint16 ns, Oid user);
 
@@ -89,6 +92,7 @@ cc_xact_add(const CcChange *c, CcOutcome *o, bool forced)
 	uint64		hash[2];
 
 	cc_store_hash(c->ns, c->key, c->keylen, hash);
+	cc_store_prefetch(cc_store_partition_of(hash[0]), hash[0]);
 	if (c->op == CC_OP_PUT)
 		cc_missed_find(hash, &copy);
 	if (foresee(&copy, hash[0], o) != CC_DONE)
@@ -308,6 +312,12 @@ before_commit(void)
 		return;
 	check_waiting();
 	cc_xact_enter_commit();
+	/* memory comes while the transaction commits */
+	if (cc_xact_nwaiting <= PREFETCH)
+	{
+		for (CcWait *w = cc_xact_first; w != NULL; w = w->next)
+			cc_store_prefetch_entry(cc_store_partition_of(w->hash), w->hash);
+	}
 	/* here it can still be waited for with an error */
 	cc_cache_wait_ticks(cc_xact_nwaiting);
 	/* a transaction that has changed no row has no place in the WAL */
