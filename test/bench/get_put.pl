@@ -10,8 +10,8 @@ use CacheCluster::Cluster;
 use Bench;
 
 my $keys = 100_000;
-my $seconds = $ENV{BENCH_SECONDS} || 2;
-my $rounds = $ENV{BENCH_ROUNDS} || 12;
+my $seconds = $ENV{BENCH_SECONDS} || 1;
+my $rounds = $ENV{BENCH_ROUNDS} || 25;
 my $key = "\\set i random(1, $keys)\n";
 my %script = (
 	'cache_get, a hit' => "SELECT cache_get('k' || :i);",
