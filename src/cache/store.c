@@ -667,6 +667,7 @@ cc_store_make_stub(CcPartitionShared *p, CcHeaderShared *h)
 	h->vallen = 0;
 	h->expires = 0;
 	h->kind = CC_STUB;
+	h->place = 0;				/* that it was read says nothing of the stub */
 	list_add(p, h);
 	cc_store_end(p);
 }
