@@ -16,12 +16,16 @@
 #include "base/guc.h"
 #include "base/stats.h"
 #include "base/wake.h"
+#include "cache/apart.h"
 #include "cache/changelog.h"
+#include "cache/conflict.h"
 #include "cache/floor.h"
 #include "cache/keylock.h"
 #include "cache/state.h"
 #include "cache/store.h"
+#include "cluster/heal.h"
 #include "cluster/membership.h"
+#include "cluster/splits.h"
 #include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -40,6 +44,9 @@ typedef enum Tranche
 	TRANCHE_STATS,
 	TRANCHE_EVENTS,
 	TRANCHE_KEYLOCKS,
+	TRANCHE_APART,
+	TRANCHE_CONFLICTS,
+	TRANCHE_SPLITS,
 	NTRANCHES
 } Tranche;
 
@@ -50,7 +57,10 @@ static const char *const tranche_names[NTRANCHES] = {
 	"CacheClusterMembers",
 	"CacheClusterStats",
 	"CacheClusterEvents",
-	"CacheClusterKeyLocks"
+	"CacheClusterKeyLocks",
+	"CacheClusterApart",
+	"CacheClusterConflicts",
+	"CacheClusterSplits"
 };
 
 /* Offsets and sizes of the parts; a function of settings alone. */
@@ -64,6 +74,11 @@ typedef struct Layout
 	Size		state;
 	Size		floor;
 	Size		members;
+	Size		apart;
+	Size		conflicts;
+	Size		conflicts_bytes;
+	Size		splits;
+	Size		heal;
 	Size		log;
 	Size		store;
 	Size		store_bytes;
@@ -134,6 +149,11 @@ plan(Layout *l)
 	l->state = take(&used, cc_state_size(l->origin_cap));
 	l->floor = take(&used, cc_floor_size(l->floor_generations, l->floor_bits));
 	l->members = take(&used, cc_membership_size(l->origin_cap));
+	l->apart = take(&used, cc_apart_size(CC_MAX_INTERVALS));
+	l->conflicts_bytes = cc_conflict_log_size(l->total);
+	l->conflicts = take(&used, l->conflicts_bytes);
+	l->splits = take(&used, cc_splits_size(CC_MAX_SPLITS));
+	l->heal = take(&used, cc_heal_size());
 	l->log = take(&used, cc_changelog_size(l->log_slots));
 	l->store = used;
 
@@ -172,6 +192,9 @@ init_locks(CcHeadShared *head)
 	LWLockInitialize(&cc.members->lock, head->tranche[TRANCHE_MEMBERS]);
 	LWLockInitialize(&cc.stats->lock, head->tranche[TRANCHE_STATS]);
 	LWLockInitialize(cc_events_lock(), head->tranche[TRANCHE_EVENTS]);
+	LWLockInitialize(&cc.apart->lock, head->tranche[TRANCHE_APART]);
+	LWLockInitialize(&cc.conflicts->lock, head->tranche[TRANCHE_CONFLICTS]);
+	LWLockInitialize(&cc.splits->lock, head->tranche[TRANCHE_SPLITS]);
 	LWLockInitialize(cc_keylock_lock(), head->tranche[TRANCHE_KEYLOCKS]);
 }
 
@@ -193,6 +216,10 @@ init_parts(char *base)
 	cc.state->max_skew_ms = cc_max_clock_skew;
 	cc_floor_init(base + l->floor, l->floor_generations, l->floor_bits);
 	cc_membership_init(base + l->members, l->origin_cap);
+	cc_apart_init(base + l->apart, CC_MAX_INTERVALS);
+	cc_conflict_log_init(base + l->conflicts, l->conflicts_bytes);
+	cc_splits_init(base + l->splits, CC_MAX_SPLITS);
+	cc_heal_init(base + l->heal);
 	cc_changelog_init(base + l->log, l->log_slots);
 	cc_store_init(base + l->store, l->store_bytes,
 				  cc_store_partitions_for(l->store_bytes));
@@ -213,6 +240,10 @@ attach_parts(char *base)
 	cc.state = (CcStateShared *) (base + l->state);
 	cc.floor = (CcFloorShared *) (base + l->floor);
 	cc.members = (CcMembersShared *) (base + l->members);
+	cc.apart = (CcApartShared *) (base + l->apart);
+	cc.conflicts = (CcConflictsShared *) (base + l->conflicts);
+	cc.splits = (CcSplitsShared *) (base + l->splits);
+	cc.heal = (CcHealShared *) (base + l->heal);
 	cc.log = (CcChangelogShared *) (base + l->log);
 	cc.store = (CcStoreShared *) (base + l->store);
 }

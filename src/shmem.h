@@ -13,6 +13,10 @@
  *		state			identity, origins, vectors (cache/state.h)
  *		floor			F of all slices (cache/floor.h)
  *		members			the members and their vectors (cluster/membership.h)
+ *		apart		what was written out of reach (cache/apart.h)
+ *		conflicts	those that were decided (cache/conflict.h)
+ *		splits		their history (cluster/splits.h)
+ *		heal		where healing stands (cluster/heal.h)
  *		change log		about a 32nd of it (cache/changelog.h)
  *		store			the rest (cache/store.h)
  *
@@ -24,11 +28,13 @@
  *
  *		1. members->lock
  *		2. partition->lock, several only in ascending index
- *		3. state->lock
- *		4. log->lock
- *		5. stats->lock, events->lock, the lock of the key locks: leaves
+ *		3. apart->lock
+ *		4. state->lock
+ *		5. log->lock
+ *		6. stats->lock, events->lock, the lock of the key locks,
+ *		   conflicts->lock, splits->lock: leaves
  *
- * Under 2 to 5 nothing allocates, logs, throws or waits for anything but the
+ * Under 2 to 6 nothing allocates, logs, throws or waits for anything but the
  * locks that follow.  All belong to LWLock tranches CacheCluster*.
  *
  * May include: anything of ours below src/.

@@ -73,6 +73,9 @@ decide(CcWork *w)
 			return cc_take_away(w);
 		case CC_OP_REDOT:
 			return cc_take_name(w);
+		case CC_OP_RESOLVE:
+		case CC_OP_FAILED:
+			return CC_LEAVE;
 		case CC_OP_FETCH:
 			return cc_decide_fetch(w);
 		case CC_OP_SLIDE:

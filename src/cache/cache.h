@@ -21,6 +21,9 @@
 #include "cache/changelog.h"
 #include "cache/store.h"
 
+struct CcDecision;				/* conflict.h */
+struct CcKeyState;				/* siblings.h */
+
 typedef enum CcOp
 {
 	CC_OP_PUT,					/* a new value */
@@ -33,6 +36,10 @@ typedef enum CcOp
 								 * and dot (PROTOCOL.md, full comparison) */
 	CC_OP_REDOT,				/* a new dot of ours, if the dot is still this
 								 * one */
+	CC_OP_RESOLVE,				/* a decision over a conflict, if it is still the
+								 * same (conflict.h) */
+	CC_OP_FAILED,				/* notes beside a conflict that it could not be
+								 * decided, or may be tried again (conflict.h) */
 	CC_OP_FETCH,				/* reads a value and deletes it, in one step */
 	CC_OP_SLIDE					/* moves the deadline of a sliding entry on */
 } CcOp;
@@ -121,9 +128,27 @@ typedef struct CcChange
 
 	/*
 	 * CC_OP_TAKE, CC_OP_LOAD: the entry, its key as above.  STUB, REDOT: the
-	 * dot (and STUB: hlc, writer) that it must still have.
+	 * dot (and STUB: hlc, writer) that it, or one of its siblings, must still
+	 * have.
 	 */
 	const CcEntry *entry;
+
+	/*
+	 * CC_OP_TAKE: the sender's VV as it was before it read the key (PROTOCOL.md,
+	 * exact); NULL: nothing is known of what it has seen.
+	 */
+	const CcVV *seen;
+
+	/* CC_OP_RESOLVE, CC_OP_FAILED: what was read of the key */
+	const struct CcKeyState *state;
+	const struct CcDecision *decision;	/* RESOLVE */
+	const char *error;			/* FAILED; NULL: none, it may be tried again */
+	int64		retry_at;		/* FAILED */
+
+	/*
+	 * CC_OP_REDOT: the key's state is to be looked at by all (PROTOCOL.md, ask)
+	 */
+	bool		ask;
 
 	/*
 	 * CC_OP_TAKE and CC_OP_STUB: under the partition's lock, when *guard is

@@ -388,6 +388,7 @@ flags_of(const CcDeclaration *d)
 	flags |= d->replicate ? 0 : CC_NS_LOCAL;
 	flags |= d->sync ? CC_NS_SYNC : 0;
 	flags |= d->sliding ? CC_NS_SLIDING : 0;
+	flags |= d->on_split != CC_SPLIT_LATEST ? CC_NS_KEEPS : 0;
 	for (int i = 0; i < d->nacl; i++)
 	{
 		if (strcmp(d->acl[i].role, CC_PUBLIC) != 0)

@@ -284,7 +284,7 @@ cc_encode_stored(CcEncoder *enc, CcPartitionShared *p, CcHeaderShared *h,
 	f.origin = h->origin;
 	f.writer = h->writer;
 	f.at_node = h->at_node;
-	f.kind = h->kind;
+	f.kind = cc_kind(cc_header_type(h), cc_header_flags(h) & CC_F_ALL);
 	to = put_entry_head(enc, &f);
 
 	/* key and value follow the header; most entries are in one piece */
@@ -317,7 +317,7 @@ cc_encode_entry(CcEncoder *enc, const CcEntry *e)
 	f.origin = e->origin;
 	f.writer = e->writer;
 	f.at_node = e->at_node;
-	f.kind = (uint8) (e->type | e->flags << 4);
+	f.kind = cc_kind(e->type, e->flags & CC_F_ALL);
 	to = put_entry_head(enc, &f);
 	memcpy(to, e->key, e->keylen);
 	to += e->keylen;
@@ -603,8 +603,8 @@ cc_decode_entry(CcDecoder *dec, CcEntry *e)
 
 	if (p == NULL)
 		return refuse(dec, "an entry is cut short");
-	e->type = (uint8) p[0] & 0x0f;
-	e->flags = (uint8) p[0] >> 4;
+	e->type = cc_kind_type((uint8) p[0]);
+	e->flags = cc_kind_flags((uint8) p[0]);
 	bits = (uint8) p[1];
 	ns = get16(p + 2);
 	e->hlc = get64(p + 8);

@@ -83,6 +83,8 @@ typedef struct CcOriginShared
 #define CC_NS_SLIDING		0x0020
 #define CC_NS_PUBLIC_READ	0x0040	/* everybody may read it */
 #define CC_NS_PUBLIC_WRITE	0x0080
+#define CC_NS_KEEPS			0x0100	/* on_split is not latest: concurrent writes
+									 * are kept until they are decided */
 #define CC_NS_BUILTIN		(CC_NS_DECLARED | CC_NS_PUBLIC_READ | CC_NS_PUBLIC_WRITE)
 
 typedef struct CcNamespaceShared
@@ -259,6 +261,10 @@ typedef struct CcShared
 	struct CcChangelogShared *log;
 	struct CcMembersShared *members;
 	struct CcStatsShared *stats;
+	struct CcApartShared *apart;
+	struct CcConflictsShared *conflicts;
+	struct CcSplitsShared *splits;
+	struct CcHealShared *heal;
 } CcShared;
 
 extern CcShared cc;

@@ -397,6 +397,24 @@ cc_store_copy_head(CcPartitionShared *p, CcHeaderShared *h, char *to, Size len)
 }
 
 void
+cc_store_copy_at(CcPartitionShared *p, CcHeaderShared *h, Size offset, char *to,
+				 Size len)
+{
+	Assert(offset + len <= h->vallen);
+	walk_payload(p, h, h->keylen + offset, len, to, COPY_OUT);
+}
+
+void
+cc_store_write_at(CcPartitionShared *p, CcHeaderShared *h, Size offset,
+				  const char *from, Size len)
+{
+	Assert(cc_lock_held(&p->lock) && offset + len <= h->vallen);
+	cc_store_begin(p);
+	walk_payload(p, h, h->keylen + offset, len, (char *) from, COPY_IN);
+	cc_store_end(p);
+}
+
+void
 cc_store_describe(CcHeaderShared *h, CcEntry *e)
 {
 	e->hash = h->hash;
@@ -437,10 +455,12 @@ cc_store_read(CcPartitionShared *p, CcHeaderShared *h, CcEntry *e,
 }
 
 CcList
-cc_store_list_of(uint16 ns, uint8 type)
+cc_store_list_of(uint16 ns, uint8 type, uint8 flags)
 {
 	if (ns == CC_NS_SYSTEM)
 		return CC_LIST_SYSTEM;
+	if (flags & CC_F_PENDING)
+		return CC_LIST_CONFLICTS;
 	return type == CC_STUB ? CC_LIST_STUBS : (CcList)
 		pg_atomic_read_u32(&cc_namespace(ns)->own_list);
 }
@@ -464,7 +484,7 @@ count_entry(CcPartitionShared *p, CcHeaderShared *h, int n, int64 chunks)
 static void
 list_add(CcPartitionShared *p, CcHeaderShared *h)
 {
-	CcList		list = cc_store_list_of(h->ns, cc_header_type(h));
+	CcList		list = cc_store_list_of(h->ns, cc_header_type(h), cc_header_flags(h));
 	CcListShared *l = &p->list[list];
 	uint32		c = cc_store_chunk_of(p, h);
 
@@ -595,7 +615,7 @@ cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
 	}
 	else
 	{
-		CcList		list = cc_store_list_of(e->ns, e->type);
+		CcList		list = cc_store_list_of(e->ns, e->type, e->flags);
 
 		/* a value that is overwritten stays where it is in the queue */
 		have = chunks_of(h);
@@ -616,7 +636,7 @@ cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
 	h->origin = e->origin;
 	h->writer = e->writer;
 	h->at_node = e->at_node;
-	h->kind = e->type | e->flags << 4;
+	h->kind = cc_kind(e->type, e->flags);
 	if (old == NULL)
 		walk_payload(p, h, 0, e->keylen, (char *) e->key, COPY_IN);
 	put_value(p, h, e);
@@ -673,9 +693,23 @@ cc_store_make_stub(CcPartitionShared *p, CcHeaderShared *h)
 }
 
 void
+cc_store_cut(CcPartitionShared *p, CcHeaderShared *h, uint32 vallen, uint8 flags)
+{
+	Assert(cc_lock_held(&p->lock) && vallen <= h->vallen);
+	cc_store_begin(p);
+	list_remove(p, h);
+	resize_chain(p, h, chunks_of(h),
+				 cc_store_chunks((Size) h->keylen + vallen));
+	h->vallen = vallen;
+	h->kind = cc_kind(cc_header_type(h), flags);
+	list_add(p, h);
+	cc_store_end(p);
+}
+
+void
 cc_store_settle(CcPartitionShared *p, CcHeaderShared *h)
 {
-	CcList		list = cc_store_list_of(h->ns, cc_header_type(h));
+	CcList		list = cc_store_list_of(h->ns, cc_header_type(h), cc_header_flags(h));
 	CcListShared *l = &p->list[list];
 	uint32		c = cc_store_chunk_of(p, h);
 

@@ -64,7 +64,10 @@ typedef enum CcType
 #define CC_F_TOMBSTONE	0x01	/* born as a stub, by a delete */
 #define CC_F_NULL		0x02	/* its value is NULL */
 #define CC_F_EXTRA		0x04	/* a block before its value; see extra.h */
-#define CC_F_ALL		0x07
+#define CC_F_SIBLINGS	0x08	/* a block behind its value; see siblings.h */
+#define CC_F_PENDING	0x10	/* it is in conflict and waits for a decision;
+								 * only in the store */
+#define CC_F_ALL		0x0f	/* on the wire and in files */
 
 /*
  * The head of an entry, at the start of its first chunk.  All fields under
@@ -87,7 +90,7 @@ typedef struct CcHeaderShared
 	uint16		origin;
 	uint16		writer;			/* ... and by whom (an origin of that node) */
 	uint16		at_node;		/* an origin of the node that touched it */
-	uint8		kind;			/* CcType, and flags << 4 */
+	uint8		kind;			/* cc_kind(CcType, flags) */
 	uint8		place;			/* CcList in which it is, and CC_VISITED */
 } CcHeaderShared;
 
@@ -95,8 +98,11 @@ typedef struct CcHeaderShared
 #define CC_FIRST_PAYLOAD	(CC_CHUNK_SIZE - CC_HEADER_SIZE)
 #define CC_NEXT_PAYLOAD		(CC_CHUNK_SIZE - sizeof(uint32))
 
-#define cc_header_type(h)	((CcType) ((h)->kind & 0x0f))
-#define cc_header_flags(h)	((h)->kind >> 4)
+#define cc_kind(type, flags)	((uint8) ((type) | (flags) << 3))
+#define cc_kind_type(kind)		((CcType) ((kind) & 0x07))
+#define cc_kind_flags(kind)		((uint8) ((kind) >> 3))
+#define cc_header_type(h)		cc_kind_type((h)->kind)
+#define cc_header_flags(h)		cc_kind_flags((h)->kind)
 
 /*
  * In an entry's place: read since the hand passed (SIEVE); of a stub: the
@@ -123,6 +129,8 @@ typedef enum CcList
 	CC_LIST_VALUES,				/* SIEVE's queue, common to namespaces */
 	CC_LIST_STUBS,				/* by the time they became stubs */
 	CC_LIST_SYSTEM,				/* of CC_NS_SYSTEM: never evicted */
+	CC_LIST_CONFLICTS,			/* CC_F_PENDING: evicted when nothing else is
+								 * left to give */
 	CC_LIST_OWN,				/* from here on values of namespaces that have
 								 * a bound of their own (own_list) */
 	CC_NLISTS = 64				/* an entry's place has 7 bits for them */
@@ -142,7 +150,8 @@ typedef struct CcPartitionShared
 	uint32		free;			/* first freed chunk, linked by next_chunk */
 	uint32		fresh;			/* from here on none was ever used, so that
 								 * the start need not touch all memory */
-	uint32		values;			/* entries in all lists of values */
+	uint32		values;			/* entries in all lists of values, but for
+								 * CC_LIST_CONFLICTS */
 	uint32		turn;			/* whose turn it is; see evict.c */
 	uint32		seek;			/* bucket at which the next search goes on for
 								 * values that are in no list of their own */
@@ -305,6 +314,14 @@ extern bool cc_store_key_equals(CcPartitionShared *p, CcHeaderShared *h,
 extern void cc_store_copy_key(CcPartitionShared *p, CcHeaderShared *h, char *to);
 extern void cc_store_copy_value(CcPartitionShared *p, CcHeaderShared *h, char *to);
 
+/* Copies len bytes of the value, from offset on. */
+extern void cc_store_copy_at(CcPartitionShared *p, CcHeaderShared *h, Size offset,
+							 char *to, Size len);
+
+/* Writes them in place, under the exclusive lock. */
+extern void cc_store_write_at(CcPartitionShared *p, CcHeaderShared *h, Size offset,
+							  const char *from, Size len);
+
 /* Copies the first len bytes of the value. */
 extern void cc_store_copy_head(CcPartitionShared *p, CcHeaderShared *h, char *to,
 							   Size len);
@@ -339,7 +356,7 @@ cc_store_end(CcPartitionShared *p)
  * Which list an entry belongs to when it is stored now.  Where it is says
  * cc_header_list: its namespace may have got a list of its own since.
  */
-extern CcList cc_store_list_of(uint16 ns, uint8 type);
+extern CcList cc_store_list_of(uint16 ns, uint8 type, uint8 flags);
 
 /*
  * Moves a value to the list to which it belongs by now, where it is the next
@@ -364,8 +381,18 @@ extern void cc_store_restamp(CcPartitionShared *p, CcHeaderShared *h,
 /* Frees the entry. */
 extern void cc_store_remove(CcPartitionShared *p, CcHeaderShared *h);
 
-/* Takes the value away and keeps the rest: the entry becomes a stub. */
+/*
+ * Takes the value away and keeps the rest: the entry becomes a stub.  Not for
+ * one with siblings: cc_siblings_evict.
+ */
 extern void cc_store_make_stub(CcPartitionShared *p, CcHeaderShared *h);
+
+/*
+ * Gives the entry other flags, and cuts its value to its first vallen bytes; it
+ * goes to the list to which it belongs then.
+ */
+extern void cc_store_cut(CcPartitionShared *p, CcHeaderShared *h, uint32 vallen,
+						 uint8 flags);
 
 /*
  * Empties the partition (see cc_store_lock).  What its lists hold is taken off

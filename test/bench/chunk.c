@@ -199,11 +199,11 @@ sim_crc32c(pg_crc32c crc, const void *data, Size len)
 static void
 fresh_cache(void)
 {
-	static char *mem[4];
+	static char *mem[5];
 	CcNodeId	id = {{1}};
 	Size		bytes = (Size) STORE_MB * 1024 * 1024;
 
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		free(mem[i]);
 	cc_state_init(mem[0] = calloc(1, cc_state_size(64)), 64);
 	cc.state->persist = false;
@@ -211,6 +211,7 @@ fresh_cache(void)
 	cc_floor_init(mem[1], CC_FLOOR_GENERATIONS, CC_FLOOR_BITS);
 	cc_changelog_init(mem[2] = calloc(1, cc_changelog_size(LOG_SLOTS)),
 					  LOG_SLOTS);
+	cc_apart_init(mem[4] = calloc(1, cc_apart_size(1)), 1);
 	mem[3] = aligned_alloc(4096, bytes);
 	memset(mem[3], 0, bytes);
 	cc_store_init(mem[3], bytes, cc_store_partitions_for(bytes));

@@ -11,6 +11,9 @@
 #define GENERATIONS		2
 #define FLOOR_BITS		256
 #define LOG_SLOTS		256
+#define INTERVALS		32
+#define SPLITS			8
+#define CONFLICT_LOG	(sizeof(CcConflictsShared) + 8192)
 #define STORE_BYTES		(1024 * 1024)
 
 #define MAX_FILES		32
@@ -519,8 +522,12 @@ world_make_fresh(int node)
 	at[2] = at[1] + MAXALIGN(cc_floor_size(GENERATIONS, FLOOR_BITS));
 	at[3] = at[2] + MAXALIGN(cc_membership_size(ORIGINS));
 	at[4] = at[3] + MAXALIGN(cc_changelog_size(LOG_SLOTS));
-	at[5] = at[4] + STORE_BYTES;
-	n->size = at[5];
+	at[5] = at[4] + MAXALIGN(cc_apart_size(INTERVALS));
+	at[6] = at[5] + MAXALIGN(CONFLICT_LOG);
+	at[7] = at[6] + MAXALIGN(cc_splits_size(SPLITS));
+	at[8] = at[7] + MAXALIGN(cc_heal_size());
+	at[9] = at[8] + STORE_BYTES;
+	n->size = at[9];
 	free(n->memory);
 	n->memory = calloc(1, n->size);
 
@@ -529,6 +536,10 @@ world_make_fresh(int node)
 	cc_floor_init(n->memory + at[part++], GENERATIONS, FLOOR_BITS);
 	cc_membership_init(n->memory + at[part++], ORIGINS);
 	cc_changelog_init(n->memory + at[part++], LOG_SLOTS);
+	cc_apart_init(n->memory + at[part++], INTERVALS);
+	cc_conflict_log_init(n->memory + at[part++], CONFLICT_LOG);
+	cc_splits_init(n->memory + at[part++], SPLITS);
+	cc_heal_init(n->memory + at[part++]);
 	cc_store_init(n->memory + at[part], STORE_BYTES,
 				  cc_store_partitions_for(STORE_BYTES));
 	cc.state->max_skew_ms = WORLD_SKEW_MS;
@@ -608,7 +619,8 @@ check_partition(CcPartitionShared *p)
 			uint32		n = chain_length(p, h);
 
 			insist(list < CC_NLISTS && (list == CC_LIST_VALUES ||
-						list == cc_store_list_of(h->ns, cc_header_type(h))),
+						list == cc_store_list_of(h->ns, cc_header_type(h),
+													 cc_header_flags(h))),
 				   "in a list of its kind");
 			insist(cc_list_of_values(list) == (h->ns != CC_NS_SYSTEM &&
 											   cc_header_type(h) != CC_STUB),

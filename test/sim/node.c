@@ -9,6 +9,9 @@
 #include "sim.h"
 
 #define SYSTEM_ID		UINT64CONST(7700000000000000077)
+#define SIM_INTERVALS	32
+#define SIM_SPLITS		8
+#define SIM_CONFLICT_LOG	(sizeof(CcConflictsShared) + 8192)
 #define ORIGIN_CAP		SIM_MAX_ORIGINS
 #define STATS_SIZE		4096
 
@@ -22,6 +25,10 @@ typedef struct Layout
 	Size		state;
 	Size		floor;
 	Size		members;
+	Size		apart;
+	Size		conflicts;
+	Size		splits;
+	Size		heal;
 	Size		log;
 	Size		store;
 	Size		total;
@@ -39,6 +46,14 @@ plan(Layout *l)
 									   sim.cfg.floor_bits));
 	l->members = at;
 	at += TYPEALIGN(128, cc_membership_size(ORIGIN_CAP));
+	l->apart = at;
+	at += TYPEALIGN(128, cc_apart_size(SIM_INTERVALS));
+	l->conflicts = at;
+	at += TYPEALIGN(128, SIM_CONFLICT_LOG);
+	l->splits = at;
+	at += TYPEALIGN(128, cc_splits_size(SIM_SPLITS));
+	l->heal = at;
+	at += TYPEALIGN(128, cc_heal_size());
 	l->log = at;
 	at += TYPEALIGN(128, cc_changelog_size(sim.cfg.ring));
 	l->store = at;
@@ -76,6 +91,10 @@ make_memory(SimNode *node)
 	cc.state->max_skew_ms = sim.cfg.max_skew_ms;
 	cc_floor_init(m + l.floor, sim.cfg.floor_generations, sim.cfg.floor_bits);
 	cc_membership_init(m + l.members, ORIGIN_CAP);
+	cc_apart_init(m + l.apart, SIM_INTERVALS);
+	cc_conflict_log_init(m + l.conflicts, SIM_CONFLICT_LOG);
+	cc_splits_init(m + l.splits, SIM_SPLITS);
+	cc_heal_init(m + l.heal);
 	cc_changelog_init(m + l.log, sim.cfg.ring);
 	cc_store_init(m + l.store, sim.cfg.store_bytes, sim.cfg.partitions);
 	(void) sim_client_namespace();

@@ -34,6 +34,7 @@
 #include "cache/files.h"
 #include "cache/namespace.h"
 #include "cluster/detector.h"
+#include "cluster/heal.h"
 #include "cluster/receive.h"
 #include "cluster/replicate.h"
 

@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * heal.h
+ *	  The resolver: when conflicts are decided, and by whom (PROTOCOL.md,
+ *	  resolver, ask, one-sided changes).
+ *
+ * Conflicts of the built-in policies are decided by the replicator, a bounded
+ * number in each step, when this node is the resolver, the component has been
+ * unchanged for CC_HEAL_GRACE and the key's originals too.  Those of `merge`
+ * are left to a merger, a process in the namespace's database (src/merger.c),
+ * which asks the same questions here.  `manual` ones wait for people.
+ *
+ * Whoever is not the resolver asks about what is pending for long.
+ *
+ * One-sided changes: once splits have ended and our VV covers what the others
+ * had then, the resolver walks namespaces of the island policies, and the
+ * merger those of full-form merge functions, for entries that were written
+ * apart by one side alone.  Up to which end of splits (an HLC) a namespace was
+ * walked is a system entry, so that the next resolver goes on:
+ *
+ *	key		'w' database \0 name	value	u64
+ *
+ * cache_heal() reaches the resolver as a system entry too:
+ *
+ *	key		'q' database \0 name	value	none; its version counts
+ *
+ * Locking: none of its own; takes what it calls.
+ *
+ * May include: base/, cache/, cluster/.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_HEAL_H
+#define CC_HEAL_H
+
+#include "cluster/policy.h"
+#include "cluster/reach.h"
+#include "cluster/splits.h"
+
+#define CC_HEAL_GRACE	250		/* ms */
+
+typedef struct CcHealShared
+{
+	/* by namespace: HLC of the end of splits up to which it was walked; HLC of
+	 * the last request by cache_heal, and up to which it was heeded */
+	pg_atomic_uint64 walked[CC_MAX_NAMESPACES];
+	pg_atomic_uint64 requested[CC_MAX_NAMESPACES];
+	pg_atomic_uint64 heeded[CC_MAX_NAMESPACES];
+
+	/* the merger stopped by its function's word; no call until requested again
+	 * or another split has ended */
+	pg_atomic_uint64 stopped[CC_MAX_NAMESPACES];
+
+	/* HLC up to which the ends of splits may be walked, as our VV covers what
+	 * the others had; 0: not yet.  Written by cc_heal_step */
+	pg_atomic_uint64 ripe;
+} CcHealShared;
+
+extern Size cc_heal_size(void);
+extern void cc_heal_init(void *mem);	/* makes it cc.heal */
+
+/* A system entry was stored ('w', 'q'); from cc_membership_note. */
+extern void cc_heal_note(const char *key, uint16 keylen);
+
+/*
+ * The replicator's part; now: monotonic ms.  Decides what is due, asks, walks.
+ * Returns the monotonic ms at which it wants to be called again, at the
+ * latest.
+ */
+extern int64 cc_heal_step(int64 now, int64 peer_timeout);
+
+/*
+ * Whether this node may decide now: it is the resolver, ready, and the
+ * component has been the same for the grace.
+ */
+extern bool cc_heal_may_decide(void);
+
+/* Whether a pending key is due: unchanged for the grace, not put off. */
+extern bool cc_heal_is_due(const CcKeyState *ks, int64 now_ms);
+
+/* Whether a merger has something to do in this namespace now. */
+extern bool cc_heal_merger_wanted(uint16 ns);
+
+/*
+ * A one-sided change: an entry that one side wrote apart.  ours: by the side
+ * on which the resolver was.
+ */
+typedef struct CcOneSided
+{
+	CcConflictKey key;
+	uint64		hlc;			/* its version */
+	CcNodeId	writer;
+	bool		ours;
+} CcOneSided;
+
+typedef struct CcOneSidedWalk
+{
+	int			partition;
+	uint32		bucket;
+	uint64		after;			/* ends of splits that count: above this */
+	uint64		upto;			/* and not above this; from cc_heal_walk_begin */
+} CcOneSidedWalk;
+
+/*
+ * Whether a walk of the namespace is due, and its beginning; the next changes
+ * (0: it is over); and its end, which is then written down.
+ */
+extern bool cc_heal_walk_begin(uint16 ns, CcOneSidedWalk *w);
+extern int	cc_heal_walk_next(uint16 ns, CcOneSidedWalk *w, CcOneSided *out,
+							  int max);
+extern void cc_heal_walk_end(uint16 ns, const CcOneSidedWalk *w);
+
+/* Deletes it or stores another value, if it still has this version. */
+extern CcResult cc_heal_walk_apply(const CcOneSided *c, const CcDecision *d);
+
+/* HLC up to which no walk needs the records of splits any more. */
+extern uint64 cc_heal_walked_all(void);
+
+/* cache_heal: asks the resolver to try all of a namespace (CC_NO_NS: all) now. */
+extern void cc_heal_request(uint16 ns);
+
+/*
+ * cache_heal with a winner, at once and by this node: of each pending key of
+ * the namespace the original of the winner's island.  Returns how many were
+ * decided.
+ */
+extern uint64 cc_heal_winner(uint16 ns, const CcNodeId *winner);
+
+/*
+ * Whether something waits for an automatic decision: a pending key of a policy
+ * other than manual that was not put off by an error, or a walk.
+ */
+extern bool cc_heal_waiting(void);
+
+#endif							/* CC_HEAL_H */

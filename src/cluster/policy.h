@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.h
+ *	  The built-in policies: which of a conflict's originals is to be.
+ *
+ * Each is a function of one shape.  None looks at anything but its arguments
+ * and the split records, so that every node would say the same.
+ *
+ *	latest			the newest version
+ *	oldest_island	that of the island with the oldest member, by join time;
+ *					of several the newest
+ *	largest_island	that of the island with the most members, ties by the
+ *					oldest; of several the newest
+ *	longest_ttl		the latest deadline, none being the latest; ties by version.
+ *					A delete has none to give
+ *
+ * Locking: takes apart->lock.
+ *
+ * May include: base/, cache/, membership.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_POLICY_H
+#define CC_POLICY_H
+
+#include "cache/apart.h"
+#include "cache/conflict.h"
+#include "cache/namespace.h"
+#include "cluster/membership.h"
+
+/* The members, as the islands are ranked by. */
+typedef struct CcRoll
+{
+	int			n;
+	CcNodeId	id[CC_MAX_MEMBERS];
+	uint64		joined[CC_MAX_MEMBERS];
+} CcRoll;
+
+extern void cc_policy_roll(CcRoll *roll);
+
+/* Index of the original that is to be.  now: wall clock ms. */
+typedef int (*CcPolicyFn) (const CcKeyState *ks, const CcRoll *roll, int64 now);
+
+/* By CcOnSplit; NULL for merge and manual. */
+extern const CcPolicyFn cc_policy[CC_LAST_ON_SPLIT + 1];
+
+/*
+ * Of one-sided changes: whether an entry that was written at hlc by writer in
+ * a split was written on the side that wins by the policy (an island one).
+ */
+extern bool cc_policy_side_wins(CcOnSplit policy, const CcRoll *roll,
+								const CcNodeId *writer, uint64 hlc);
+
+#endif							/* CC_POLICY_H */

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * reach.h
+ *	  To whom a path leads, over any number of links; and who decides conflicts.
+ *
+ * Heartbeats and handshakes carry link states: for every node that the sender
+ * knows of, whom it reaches over links of its own, and whether it is ready.
+ * A link counts when its node says so of an established session in its own
+ * direction and the other is not down.  What is reached over such links from
+ * here is this node's component.
+ *
+ * PROTOCOL.md, resolver: the oldest ready member (join time, then id) among
+ * those that can be reached.
+ *
+ * Locking: members->lock.  The component is also kept as atomics, to be read
+ * without it.
+ *
+ * May include: base/, cache/, membership.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_REACH_H
+#define CC_REACH_H
+
+#include "cluster/membership.h"
+
+/* Adds the link states, ours and those heard of, as a 'J' record (proto.h). */
+extern void cc_reach_put(CcEncoder *enc);
+
+/*
+ * Reads one; newer states replace those known of other nodes.  believe: else
+ * it is only checked and stepped over.  False when it is malformed.
+ */
+extern bool cc_reach_take(CcDecoder *dec, bool believe);
+
+/*
+ * Our own links and the component, looked at again: every detector round and
+ * after word of a link.  now: monotonic ms.  Returns whether the component is
+ * another one.
+ */
+extern bool cc_reach_update(int64 now);
+
+/* Slots of the component as bits; always has our own.  No lock. */
+extern uint32 cc_reach_component(void);
+
+/* Monotonic ms since when the component is what it is.  No lock. */
+extern int64 cc_reach_since(void);
+
+/* Slot of the resolver; -1 when nobody that can be reached is ready. */
+extern int	cc_reach_resolver(void);
+
+/* Whether we are it. */
+extern bool cc_reach_is_resolver(void);
+
+#endif							/* CC_REACH_H */
