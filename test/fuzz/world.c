@@ -511,7 +511,7 @@ void
 world_make_fresh(int node)
 {
 	Node	   *n = &nodes[node];
-	Size		at[6] = {0};
+	Size		at[10] = {0};
 	int			part = 0;
 
 	for (int i = 0; i < SIM_NRULES; i++)
