@@ -424,7 +424,7 @@ window_open(CcSender *s)
 static bool
 goes_out(CcSender *s, const CcHeaderShared *h, const CcChangeRef *ref)
 {
-	if (cc_vv_get(&s->hs, h->origin) >= h->seq)
+	if (cc_sender_seen(s, h->origin, h->seq))
 		return false;
 	if (h->origin == ref->origin && h->seq == ref->seq)
 		return true;
@@ -459,7 +459,7 @@ put_position(CcSender *s, const CcChangeRef *ref, Size *need, uint64 *entries)
 	for (h = cc_store_first(p, cc_store_bucket(p, ref->hash));
 		 h != NULL && fits; h = cc_store_next(p, h))
 	{
-		if (h->hash != ref->hash || cc_vv_get(&s->hs, h->origin) >= h->seq ||
+		if (h->hash != ref->hash || cc_sender_seen(s, h->origin, h->seq) ||
 			!cc_namespace_travels(p, h))
 			continue;
 		if (!goes_out(s, h, ref))

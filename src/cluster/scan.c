@@ -156,7 +156,7 @@ put_bucket(CcSender *s, CcPartitionShared *p, uint32 b, bool digest,
 			*need = CC_RECORD_ENTRY_MAX;
 			fits = false;
 		}
-		if (fits && cc_vv_get(&s->hs, h->origin) < h->seq)
+		if (fits && !cc_sender_seen(s, h->origin, h->seq))
 		{
 			fits = cc_encode_stored(&s->out, p, h, need);
 			*entries += fits;
@@ -287,6 +287,18 @@ put_walk(CcSender *s, uint64 *entries, bool *v_said)
 }
 
 /*
+ * Whether the peer may not have a horizon.  There are few, so of those of
+ * retired origins each session sends all, once.
+ */
+static bool
+lacks_horizon(const CcSender *s, uint32 ns, const CcEntry *e)
+{
+	return !cc_sender_seen(s, e->origin, e->seq) ||
+		(cc_vv_get(&s->hs, e->origin) == CC_VV_INF &&
+		 s->horizon[ns] < e->hlc);
+}
+
+/*
  * PROTOCOL.md, horizon first: adds the horizons that the peer has not seen,
  * and then the raise.
  */
@@ -308,9 +320,10 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 		cc_buf_init(&buf);
 		keylen = cc_cache_horizon_key((uint16) ns, key);
 		if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, &buf) &&
-			cc_vv_get(&s->hs, e.origin) < e.seq)
+			lacks_horizon(s, ns, &e))
 		{
 			cc_encode_entry(&s->out, &e);
+			s->horizon[ns] = e.hlc;
 			s->entries_sent++;
 		}
 		cc_buf_free(&buf);
@@ -339,7 +352,7 @@ put_local_declarations(CcSender *s, uint64 *entries)
 		buf.len = 0;
 		if (cc_cache_peek(CC_NS_SYSTEM, key,
 						  cc_namespace_key((uint16) ns, key), &e, &buf) &&
-			cc_vv_get(&s->hs, e.origin) < e.seq)
+			!cc_sender_seen(s, e.origin, e.seq))
 		{
 			cc_encode_entry(&s->out, &e);
 			(*entries)++;

@@ -36,6 +36,8 @@ struct CcSender
 	int64		look_at;		/* not yet: looks again then */
 
 	CcVV		hs;				/* what the peer is known to have seen */
+	uint64		horizon[CC_MAX_NAMESPACES]; /* HLC of those that this session
+											 * has sent */
 
 	/* passes */
 	uint64		pos;			/* where the next pass begins */
@@ -94,6 +96,20 @@ struct CcSender
 
 	CcVV		tmp;
 };
+
+/*
+ * Whether the peer is known to have seen a dot.  An infinite VV says so only
+ * where ours is infinite too: its group may have retired the origin without
+ * ever having seen what we hold of it (PROTOCOL.md, retire).
+ */
+static inline bool
+cc_sender_seen(const CcSender *s, uint16 origin, uint64 seq)
+{
+	uint64		has = cc_vv_get(&s->hs, origin);
+
+	return has >= seq &&
+		(likely(has != CC_VV_INF) || cc_state_vv(origin) == CC_VV_INF);
+}
 
 /*
  * scan.c
