@@ -429,6 +429,9 @@ apply_declaration(uint16 ns, const CcEntry *e)
 	pg_atomic_write_u32(&n->on_split, d.on_split);
 	if (d.max_memory != 0)
 		give_own_list(n);
+	/* before anything is kept as its flag says */
+	if (flags & ~before & CC_NS_KEEPS)
+		pg_atomic_fetch_add_u32(&cc.state->nkeeping, 1);
 	pg_atomic_write_u32(&n->flags, flags);
 	if ((before ^ flags) & CC_NS_UNSAVED)
 		pg_atomic_fetch_add_u64(&cc.state->rewrite_wanted, 1);

@@ -78,6 +78,7 @@ cc_state_init(void *mem, uint32 origin_cap)
 	for (int i = 0; i < CC_INVALIDATED; i++)
 		pg_atomic_init_u64(&s->invalidated[i], 0);
 	cc_replay_init(&s->replay);
+	pg_atomic_init_u32(&s->nkeeping, 0);
 	pg_atomic_init_u32(&s->nown_lists, 0);
 	pg_atomic_init_u32(&s->norigins, 0);
 	pg_atomic_init_u32(&s->nnamespaces, 0);
@@ -229,6 +230,7 @@ init_namespace(CcNamespaceShared *ns)
 	pg_atomic_init_u64(&ns->own_settled, 0);
 	pg_atomic_init_u64(&ns->entries, 0);
 	pg_atomic_init_u64(&ns->chunks, 0);
+	pg_atomic_init_u64(&ns->conflicts, 0);
 	pg_atomic_init_u32(&ns->evict_turn, 0);
 	pg_atomic_init_u64(&ns->evictions, 0);
 	pg_atomic_init_u64(&ns->expirations, 0);

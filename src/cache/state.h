@@ -129,13 +129,14 @@ typedef struct CcNamespaceShared
 	pg_atomic_uint64 own_settled;
 
 	/*
-	 * Entries with a value and their chunks, counted by the store; what was
-	 * cleared or is over counts until it is found.  In a cache line that no
-	 * read needs.
+	 * Entries with a value or in conflict, their chunks, and how many of them
+	 * are in conflict, counted by the store; what was cleared or is over counts
+	 * until it is found.  In a cache line that no read needs.
 	 */
 	char		spare[64];
 	pg_atomic_uint64 entries;
 	pg_atomic_uint64 chunks;
+	pg_atomic_uint64 conflicts;
 	pg_atomic_uint32 evict_turn;	/* partition that is asked next to give */
 	pg_atomic_uint64 evictions;
 	pg_atomic_uint64 expirations;
@@ -230,6 +231,12 @@ typedef struct CcStateShared
 	pg_atomic_uint64 bindings;	/* counts the changes of roles' bindings
 								 * (namespace.h), for those who remember what
 								 * followed from them */
+
+	/*
+	 * How often a namespace has begun to keep conflicts since the start; 0: no
+	 * batch need say what its sender had seen.  By cc_namespace_applied.
+	 */
+	pg_atomic_uint32 nkeeping;
 
 	pg_atomic_uint32 nown_lists;	/* own_list that were given */
 	uint32		origin_cap;

@@ -1,19 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * store.c
- *	  See store.h.
+ *	  Partitions, their locks and buckets, and what is read of an entry; how
+ *	  entries change is in store_change.c.  See store.h.
  *
  *-------------------------------------------------------------------------
  */
-#include "cache/store.h"
-
-#include "cache/extra.h"
+#include "cache/store_private.h"
 
 #define PARTITION_ALIGN		128
-
-#define chunk_next(p, c)	(*(uint32 *) ((char *) (p) + (p)->chunks + \
-										  (Size) (c) * CC_CHUNK_SIZE))
-#define bucket_head(p, b)	(((uint32 *) ((char *) (p) + (p)->buckets))[b])
 
 static inline int
 slices_per_partition(void)
@@ -32,18 +27,12 @@ cc_store_partitions_for(Size bytes)
 	return n;
 }
 
-static uint32
-chunks_of(CcHeaderShared *h)
-{
-	return cc_store_chunks((Size) h->keylen + h->vallen);
-}
-
 /* Everything as in a partition that never held anything. */
 static void
 empty_partition(CcPartitionShared *p)
 {
 	for (uint32 b = 0; b < p->nbuckets; b++)
-		bucket_head(p, b) = CC_NIL;
+		cc_bucket_head(p, b) = CC_NIL;
 	p->free = CC_NIL;
 	p->fresh = 0;
 	p->nfree = p->nchunks;
@@ -166,21 +155,10 @@ cc_store_unlock(CcPartitionShared *p)
 	cc_unlock(&p->lock);
 }
 
-/* A value came to the namespace, went, or changed its size. */
-static void
-count_value(uint16 ns, int entries, int64 chunks)
-{
-	CcNamespaceShared *n = cc_namespace(ns);
-
-	if (entries != 0)
-		pg_atomic_fetch_add_u64(&n->entries, entries);
-	if (chunks != 0)
-		pg_atomic_fetch_add_u64(&n->chunks, chunks);
-}
-
 /*
- * Takes what the lists of values hold off the counts.  They may be half-changed:
- * nothing that is read here is followed outside the partition, nor for ever.
+ * Takes what the lists hold off the counts of the namespaces.  They may be
+ * half-changed: nothing that is read here is followed outside the partition,
+ * nor for ever.
  */
 static void
 uncount_partition(CcPartitionShared *p)
@@ -192,7 +170,7 @@ uncount_partition(CcPartitionShared *p)
 	{
 		uint32		c = p->list[i].newest;
 
-		if (!cc_list_of_values(i))
+		if (!cc_list_is_counted(i))
 			continue;
 		for (uint32 n = p->list[i].count; n > 0 && left > 0; n--, left--)
 		{
@@ -202,7 +180,8 @@ uncount_partition(CcPartitionShared *p)
 				break;
 			h = cc_store_header(p, c);
 			if (cc_header_list(h) == (CcList) i && h->ns < nnamespaces)
-				count_value(h->ns, -1, -(int64) chunks_of(h));
+				cc_store_count((CcList) i, h->ns, -1,
+							   -(int64) cc_store_chunks_of(h));
 			c = h->next;
 		}
 	}
@@ -266,7 +245,7 @@ cc_store_bucket_hash(int partition, uint32 b)
 CcHeaderShared *
 cc_store_first(CcPartitionShared *p, uint32 bucket)
 {
-	uint32		c = bucket_head(p, bucket);
+	uint32		c = cc_bucket_head(p, bucket);
 
 	return c == CC_NIL ? NULL : cc_store_header(p, c);
 }
@@ -278,20 +257,9 @@ cc_store_next(CcPartitionShared *p, CcHeaderShared *h)
 		cc_store_header(p, h->next_in_bucket);
 }
 
-/*
- * Calls for the pieces of the payload [from, from + len) of an entry; piece
- * by piece, so that a value is copied in as few moves as it has chunks.
- */
-typedef enum CopyMode
-{
-	COPY_OUT,
-	COPY_IN,
-	COMPARE
-} CopyMode;
-
-static bool
-walk_payload(CcPartitionShared *p, CcHeaderShared *h, Size from, Size len,
-			 char *mem, CopyMode mode)
+bool
+cc_store_walk(CcPartitionShared *p, CcHeaderShared *h, Size from, Size len,
+			  char *mem, CcStoreWalk mode)
 {
 	char	   *data = (char *) h + CC_HEADER_SIZE;
 	Size		room = CC_FIRST_PAYLOAD;
@@ -303,9 +271,9 @@ walk_payload(CcPartitionShared *p, CcHeaderShared *h, Size from, Size len,
 		{
 			Size		n = Min(room - from, len);
 
-			if (mode == COPY_OUT)
+			if (mode == CC_WALK_OUT)
 				memcpy(mem, data + from, n);
-			else if (mode == COPY_IN)
+			else if (mode == CC_WALK_IN)
 				memcpy(data + from, mem, n);
 			else if (memcmp(mem, data + from, n) != 0)
 				return false;
@@ -334,7 +302,7 @@ cc_store_key_equals(CcPartitionShared *p, CcHeaderShared *h,
 		return false;
 	if (keylen <= CC_FIRST_PAYLOAD)
 		return memcmp((char *) h + CC_HEADER_SIZE, key, keylen) == 0;
-	return walk_payload(p, h, 0, keylen, (char *) key, COMPARE);
+	return cc_store_walk(p, h, 0, keylen, (char *) key, CC_WALK_COMPARE);
 }
 
 /* Key and value come with the header, rather than one after another. */
@@ -348,13 +316,13 @@ fetch_chunk(const CcHeaderShared *h)
 void
 cc_store_prefetch(CcPartitionShared *p, uint64 hash)
 {
-	__builtin_prefetch(&bucket_head(p, cc_store_bucket(p, hash)));
+	__builtin_prefetch(&cc_bucket_head(p, cc_store_bucket(p, hash)));
 }
 
 void
 cc_store_prefetch_entry(CcPartitionShared *p, uint64 hash)
 {
-	uint32		c = bucket_head(p, cc_store_bucket(p, hash));
+	uint32		c = cc_bucket_head(p, cc_store_bucket(p, hash));
 
 	if (c < p->nchunks)
 		fetch_chunk(cc_store_header(p, c));
@@ -380,20 +348,20 @@ cc_store_find(CcPartitionShared *p, uint64 hash, uint16 ns,
 void
 cc_store_copy_key(CcPartitionShared *p, CcHeaderShared *h, char *to)
 {
-	walk_payload(p, h, 0, h->keylen, to, COPY_OUT);
+	cc_store_walk(p, h, 0, h->keylen, to, CC_WALK_OUT);
 }
 
 void
 cc_store_copy_value(CcPartitionShared *p, CcHeaderShared *h, char *to)
 {
-	walk_payload(p, h, h->keylen, h->vallen, to, COPY_OUT);
+	cc_store_walk(p, h, h->keylen, h->vallen, to, CC_WALK_OUT);
 }
 
 void
 cc_store_copy_head(CcPartitionShared *p, CcHeaderShared *h, char *to, Size len)
 {
 	Assert(len <= h->vallen);
-	walk_payload(p, h, h->keylen, len, to, COPY_OUT);
+	cc_store_walk(p, h, h->keylen, len, to, CC_WALK_OUT);
 }
 
 void
@@ -401,7 +369,7 @@ cc_store_copy_at(CcPartitionShared *p, CcHeaderShared *h, Size offset, char *to,
 				 Size len)
 {
 	Assert(offset + len <= h->vallen);
-	walk_payload(p, h, h->keylen + offset, len, to, COPY_OUT);
+	cc_store_walk(p, h, h->keylen + offset, len, to, CC_WALK_OUT);
 }
 
 void
@@ -410,7 +378,7 @@ cc_store_write_at(CcPartitionShared *p, CcHeaderShared *h, Size offset,
 {
 	Assert(cc_lock_held(&p->lock) && offset + len <= h->vallen);
 	cc_store_begin(p);
-	walk_payload(p, h, h->keylen + offset, len, (char *) from, COPY_IN);
+	cc_store_walk(p, h, h->keylen + offset, len, (char *) from, CC_WALK_IN);
 	cc_store_end(p);
 }
 
@@ -449,284 +417,8 @@ cc_store_read(CcPartitionShared *p, CcHeaderShared *h, CcEntry *e,
 	cc_store_describe(h, e);
 	e->key = buf->data + buf->len;
 	e->value = e->key + h->keylen;
-	walk_payload(p, h, 0, len, buf->data + buf->len, COPY_OUT);
+	cc_store_walk(p, h, 0, len, buf->data + buf->len, CC_WALK_OUT);
 	buf->len += len;
 	return true;
 }
 
-CcList
-cc_store_list_of(uint16 ns, uint8 type, uint8 flags)
-{
-	if (ns == CC_NS_SYSTEM)
-		return CC_LIST_SYSTEM;
-	if (flags & CC_F_PENDING)
-		return CC_LIST_CONFLICTS;
-	return type == CC_STUB ? CC_LIST_STUBS : (CcList)
-		pg_atomic_read_u32(&cc_namespace(ns)->own_list);
-}
-
-/* The list in which h is, or will be next, holds n entries and chunks more. */
-static void
-count_entry(CcPartitionShared *p, CcHeaderShared *h, int n, int64 chunks)
-{
-	CcListShared *l = &p->list[cc_header_list(h)];
-
-	l->count += n;
-	l->chunks += chunks;
-	if (cc_list_of_values(cc_header_list(h)))
-	{
-		p->values += n;
-		count_value(h->ns, n, chunks);
-	}
-}
-
-/* Adds h, as its newest entry, to the list to which it belongs now. */
-static void
-list_add(CcPartitionShared *p, CcHeaderShared *h)
-{
-	CcList		list = cc_store_list_of(h->ns, cc_header_type(h), cc_header_flags(h));
-	CcListShared *l = &p->list[list];
-	uint32		c = cc_store_chunk_of(p, h);
-
-	h->place = (uint8) list | (h->place & CC_VISITED);
-	h->prev = CC_NIL;
-	h->next = l->newest;
-	if (l->newest != CC_NIL)
-		cc_store_header(p, l->newest)->prev = c;
-	else
-		l->oldest = c;
-	l->newest = c;
-	count_entry(p, h, 1, chunks_of(h));
-}
-
-static void
-list_remove(CcPartitionShared *p, CcHeaderShared *h)
-{
-	CcListShared *l = &p->list[cc_header_list(h)];
-
-	if (l->hand == cc_store_chunk_of(p, h))
-		l->hand = h->prev;
-	if (h->prev != CC_NIL)
-		cc_store_header(p, h->prev)->next = h->next;
-	else
-		l->newest = h->next;
-	if (h->next != CC_NIL)
-		cc_store_header(p, h->next)->prev = h->prev;
-	else
-		l->oldest = h->prev;
-	count_entry(p, h, -1, -(int64) chunks_of(h));
-}
-
-static uint32
-take_chunk(CcPartitionShared *p)
-{
-	uint32		c = p->free;
-
-	Assert(p->nfree > 0 && (c != CC_NIL || p->fresh < p->nchunks));
-	if (c != CC_NIL)
-		p->free = chunk_next(p, c);
-	else
-		c = p->fresh++;
-	p->nfree--;
-	return c;
-}
-
-static void
-free_chain(CcPartitionShared *p, uint32 c)
-{
-	while (c != CC_NIL)
-	{
-		uint32		next = chunk_next(p, c);
-
-		chunk_next(p, c) = p->free;
-		p->free = c;
-		p->nfree++;
-		c = next;
-	}
-}
-
-static void
-bucket_remove(CcPartitionShared *p, CcHeaderShared *h)
-{
-	uint32		c = cc_store_chunk_of(p, h);
-	uint32	   *link = &bucket_head(p, cc_store_bucket(p, h->hash));
-
-	while (*link != c)
-		link = &cc_store_header(p, *link)->next_in_bucket;
-	*link = h->next_in_bucket;
-}
-
-/* Cuts or lengthens the chain of h so that it holds payload bytes. */
-static void
-resize_chain(CcPartitionShared *p, CcHeaderShared *h, uint32 have, uint32 want)
-{
-	uint32	   *link = &h->next_chunk;
-	uint32		keep = Min(have, want);
-
-	for (uint32 i = 1; i < keep; i++)
-		link = &chunk_next(p, *link);
-	if (want < have)
-	{
-		free_chain(p, *link);
-		*link = CC_NIL;
-	}
-	for (uint32 i = have; i < want; i++)
-	{
-		uint32		c = take_chunk(p);
-
-		chunk_next(p, c) = CC_NIL;
-		*link = c;
-		link = &chunk_next(p, c);
-	}
-}
-
-static void
-put_value(CcPartitionShared *p, CcHeaderShared *h, const CcEntry *e)
-{
-	Size		block = e->block == NULL ? 0 : cc_extra_len(e->type, e->flags);
-
-	if (block > 0)
-		walk_payload(p, h, e->keylen, block, (char *) e->block, COPY_IN);
-	walk_payload(p, h, e->keylen + block, e->vallen - block,
-				 (char *) e->value, COPY_IN);
-}
-
-CcHeaderShared *
-cc_store_replace(CcPartitionShared *p, CcHeaderShared *old, const CcEntry *e)
-{
-	CcHeaderShared *h = old;
-	uint32		want = cc_store_chunks((Size) e->keylen + e->vallen);
-	uint32		have = 0;
-	bool		stays = false;
-
-	Assert(cc_lock_held(&p->lock));
-	cc_store_begin(p);
-	if (h == NULL)
-	{
-		uint32		c = take_chunk(p);
-		uint32		b = cc_store_bucket(p, e->hash);
-
-		h = cc_store_header(p, c);
-		h->next_chunk = CC_NIL;
-		h->next_in_bucket = bucket_head(p, b);
-		bucket_head(p, b) = c;
-		h->place = 0;
-		resize_chain(p, h, 1, want);
-	}
-	else
-	{
-		CcList		list = cc_store_list_of(e->ns, e->type, e->flags);
-
-		/* a value that is overwritten stays where it is in the queue */
-		have = chunks_of(h);
-		stays = cc_list_of_values(list) && cc_header_list(h) == list;
-		if (!stays)
-			list_remove(p, h);
-		resize_chain(p, h, have, want);
-		h->place = stays ? (uint8) list | CC_VISITED : 0;
-	}
-	h->hash = e->hash;
-	h->hlc = e->hlc;
-	h->at = e->at;
-	h->seq = e->seq;
-	h->expires = e->expires;
-	h->vallen = e->vallen;
-	h->keylen = e->keylen;
-	h->ns = e->ns;
-	h->origin = e->origin;
-	h->writer = e->writer;
-	h->at_node = e->at_node;
-	h->kind = cc_kind(e->type, e->flags);
-	if (old == NULL)
-		walk_payload(p, h, 0, e->keylen, (char *) e->key, COPY_IN);
-	put_value(p, h, e);
-	if (stays)
-		count_entry(p, h, 0, (int64) want - have);
-	else
-		list_add(p, h);
-	cc_store_end(p);
-	return h;
-}
-
-void
-cc_store_restamp(CcPartitionShared *p, CcHeaderShared *h, const CcEntry *e)
-{
-	Assert(cc_lock_held(&p->lock));
-	cc_store_begin(p);
-	h->hlc = e->hlc;
-	h->at = e->at;
-	h->seq = e->seq;
-	h->expires = e->expires;
-	h->origin = e->origin;
-	h->writer = e->writer;
-	h->at_node = e->at_node;
-	if (e->block != NULL)
-		walk_payload(p, h, h->keylen, CC_EXTRA_VALUE, (char *) e->block,
-					 COPY_IN);
-	cc_store_end(p);
-}
-
-void
-cc_store_remove(CcPartitionShared *p, CcHeaderShared *h)
-{
-	Assert(cc_lock_held(&p->lock));
-	cc_store_begin(p);
-	list_remove(p, h);
-	bucket_remove(p, h);
-	free_chain(p, cc_store_chunk_of(p, h));
-	cc_store_end(p);
-}
-
-void
-cc_store_make_stub(CcPartitionShared *p, CcHeaderShared *h)
-{
-	Assert(cc_lock_held(&p->lock) && cc_header_type(h) != CC_STUB);
-	cc_store_begin(p);
-	list_remove(p, h);
-	resize_chain(p, h, chunks_of(h), cc_store_chunks(h->keylen));
-	h->vallen = 0;
-	h->expires = 0;
-	h->kind = CC_STUB;
-	h->place = 0;				/* that it was read says nothing of the stub */
-	list_add(p, h);
-	cc_store_end(p);
-}
-
-void
-cc_store_cut(CcPartitionShared *p, CcHeaderShared *h, uint32 vallen, uint8 flags)
-{
-	Assert(cc_lock_held(&p->lock) && vallen <= h->vallen);
-	cc_store_begin(p);
-	list_remove(p, h);
-	resize_chain(p, h, chunks_of(h),
-				 cc_store_chunks((Size) h->keylen + vallen));
-	h->vallen = vallen;
-	h->kind = cc_kind(cc_header_type(h), flags);
-	list_add(p, h);
-	cc_store_end(p);
-}
-
-void
-cc_store_settle(CcPartitionShared *p, CcHeaderShared *h)
-{
-	CcList		list = cc_store_list_of(h->ns, cc_header_type(h), cc_header_flags(h));
-	CcListShared *l = &p->list[list];
-	uint32		c = cc_store_chunk_of(p, h);
-
-	Assert(cc_lock_held(&p->lock));
-	if (likely(cc_header_list(h) == list))
-		return;
-	cc_store_begin(p);
-	list_remove(p, h);
-	h->place = (uint8) list | (h->place & CC_VISITED);
-	h->next = CC_NIL;
-	h->prev = l->oldest;
-	if (l->oldest != CC_NIL)
-		cc_store_header(p, l->oldest)->next = c;
-	else
-		l->newest = c;
-	l->oldest = c;
-	l->hand = c;
-	count_entry(p, h, 1, chunks_of(h));
-	cc_store_end(p);
-}

@@ -16,7 +16,7 @@ my $top = "$FindBin::Bin/../..";
 my @sources = (
 	"$FindBin::Bin/chunk.c",
 	map { "$top/src/$_.c" }
-	  qw(cache/cache cache/read cache/redot cache/durable cache/store
+	  qw(cache/cache cache/read cache/redot cache/durable cache/store cache/store_change
 	  cache/floor cache/state cache/changelog
 	  cache/evict cache/expire cache/counter cache/extra cache/namespace
 	  cache/replay base/codec base/hlc base/vv));
