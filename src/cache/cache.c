@@ -13,6 +13,7 @@
 #include "cache/work.h"
 
 #include "cache/evict.h"
+#include "cache/exact.h"
 #include "cache/expire.h"
 #include "cache/namespace.h"
 
@@ -45,6 +46,8 @@ load_current(CcWork *w)
 	w->o->before = w->cur != NULL ? w->cur->hlc :
 		tells_before(c) ? cc_floor_get(w->hash) : 0;
 	w->new_dot = w->new_version = w->new_at = false;
+	w->was_conflict = false;
+	w->dot_at = NULL;
 	memset(&w->e, 0, sizeof(w->e));
 	w->e.hash = w->hash;
 	w->e.ns = c->ns;
@@ -74,8 +77,9 @@ decide(CcWork *w)
 		case CC_OP_REDOT:
 			return cc_take_name(w);
 		case CC_OP_RESOLVE:
+			return cc_exact_resolve(w);
 		case CC_OP_FAILED:
-			return CC_LEAVE;
+			return cc_exact_failed(w);
 		case CC_OP_FETCH:
 			return cc_decide_fetch(w);
 		case CC_OP_SLIDE:
@@ -85,14 +89,33 @@ decide(CcWork *w)
 }
 
 /* Notes that something beyond VV came in (expire.h, retire). */
-static void
-note_beyond(const CcEntry *e)
+static bool
+note_beyond(const CcEntry *e, void *arg)
 {
 	pg_atomic_uint64 *beyond = &cc_state_array(pg_atomic_uint64, beyond)[e->origin];
 	uint64		mark = pg_atomic_read_u64(&cc.state->sweep_cycle) + 1;
 
 	if (pg_atomic_read_u64(beyond) != mark)
 		pg_atomic_write_u64(beyond, mark);
+	return true;
+}
+
+/* What was a conflict is none any more. */
+static void
+log_conflict(CcWork *w)
+{
+	CcEntry		after = w->e;
+
+	after.vallen -= after.taillen;
+	if (after.taillen > 0)
+		after.flags &= ~CC_F_SIBLINGS;
+	if (after.block != NULL)
+	{
+		after.vallen -= cc_extra_len(after.type, after.flags);
+		after.flags &= ~CC_F_EXTRA;
+	}
+	cc_siblings_strip(&after);
+	cc_conflict_log(w->ours, &after, w->decided);
 }
 
 /*
@@ -117,7 +140,7 @@ static void
 commit(CcWork *w, bool restamp)
 {
 	CcEntry    *e = &w->e;
-	bool		log = w->c->op != CC_OP_LOAD;
+	bool		log = w->c->op != CC_OP_LOAD && w->c->op != CC_OP_FAILED;
 	uint64		pos = 0;
 
 	if (w->new_version || w->new_at)
@@ -141,15 +164,18 @@ commit(CcWork *w, bool restamp)
 		e->seq = pos;
 		cc_check_write(e);
 	}
+	else if (w->dot_at != NULL)
+		cc_siblings_name(w->dot_at, cc_state_self(), pos);
 	else if (w->c->op == CC_OP_TAKE)
-	{
-		note_beyond(e);
 		cc_check_take(e);
-	}
 	if (restamp)
 		cc_store_restamp(w->p, w->cur, e);
 	else
 		w->cur = cc_store_replace(w->p, w->cur, e);
+	if (w->c->op == CC_OP_TAKE)
+		(void) cc_siblings_all(w->p, w->cur, note_beyond, NULL);
+	if (unlikely(w->was_conflict))
+		log_conflict(w);
 	if (w->c->op == CC_OP_STUB)
 	{
 		if (!restamp)
@@ -169,6 +195,14 @@ commit(CcWork *w, bool restamp)
 	w->o->pos = pos;
 	w->o->hlc = e->hlc;
 	w->o->result = CC_DONE;
+}
+
+/* Whether it is a user's write, which replaces all that is there. */
+static inline bool
+is_write(const CcChange *c)
+{
+	return c->op == CC_OP_PUT || c->op == CC_OP_DELETE || c->op == CC_OP_INCR ||
+		c->op == CC_OP_FETCH;
 }
 
 /*
@@ -199,6 +233,8 @@ try_change(CcWork *w, bool *mark)
 	}
 	load_current(w);
 	v = decide(w);
+	if (v == CC_STORE && is_write(c))
+		cc_exact_settle(w);
 	if (v == CC_STORE)
 	{
 		uint32		want = cc_store_chunks((Size) w->e.keylen + w->e.vallen);
@@ -228,6 +264,7 @@ draws_version(const CcChange *c)
 		case CC_OP_LOAD:
 		case CC_OP_STUB:
 		case CC_OP_REDOT:
+		case CC_OP_FAILED:
 			return false;
 		default:
 			return true;
@@ -295,6 +332,8 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 {
 	CcWork		w = {.c = c, .o = o};
 	CcBuf		scratch;
+	CcKeyState	ours;
+	char		context[CC_SIB_CONTEXT_ROOM];
 	bool		mark;
 	int			tries = 0;
 
@@ -302,6 +341,8 @@ cc_cache_change(const CcChange *c, CcOutcome *o)
 		return o->result;
 	o->result = CC_NOT_READY;
 	w.scratch = &scratch;
+	w.ours = &ours;
+	w.context = context;
 	cc_buf_init(&scratch);
 
 	if (draws_version(c))

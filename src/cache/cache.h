@@ -151,6 +151,12 @@ typedef struct CcChange
 	bool		ask;
 
 	/*
+	 * CC_OP_STUB of an entry that may have siblings: whose digest it is has it
+	 * no more, so one among several goes altogether; else its value goes.
+	 */
+	bool		gone;
+
+	/*
 	 * CC_OP_TAKE and CC_OP_STUB: under the partition's lock, when *guard is
 	 * no longer guard_value the change is refused (NULL: no guard).
 	 */

@@ -42,9 +42,12 @@ typedef struct CcConflictWalk
 	uint32		bucket;
 } CcConflictWalk;
 
+/* Keys that a walk must have room for, as a bucket may hold some */
+#define CC_CONFLICT_KEYS	16
+
 /*
- * The next keys that are pending, at most max, from where the walk is; their
- * number.  0: the walk is over, and begins anew.  ns: of that namespace only
+ * The next keys that are pending, at most max (CC_CONFLICT_KEYS or more), from
+ * where the walk is; their number.  0: the walk is over, and begins anew.  ns: of that namespace only
  * (CC_NO_NS: any).  Partitions without conflicts are passed over.
  */
 extern int	cc_conflict_next(CcConflictWalk *w, uint16 ns, CcConflictKey *out,

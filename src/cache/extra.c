@@ -7,6 +7,8 @@
  */
 #include "cache/extra.h"
 
+#include "cache/siblings.h"
+
 static int64
 get_i64(const char *p)
 {
@@ -31,6 +33,7 @@ cc_extra_strip(CcEntry *e, CcExtra *x)
 {
 	memset(x, 0, sizeof(*x));
 	x->fresh = e->expires;
+	cc_siblings_strip(e);
 	if ((e->flags & CC_F_EXTRA) == 0 || e->type == CC_STUB)
 		return;
 	cc_extra_get(e->value, x);

@@ -53,8 +53,8 @@ cc_extra_len(uint8 type, uint8 flags)
 }
 
 /*
- * Takes the block of a value off: e->value and vallen are the value's own
- * then, and the flag is gone.  Where there is none x says so: fresh is the
+ * Takes off a value what stands before and behind it (siblings.h): e->value and
+ * vallen are the value's own then, and the flags are gone.  Where there is none x says so: fresh is the
  * deadline, and ttl_ms and cap are 0.
  */
 extern void cc_extra_strip(CcEntry *e, CcExtra *x);

@@ -128,7 +128,7 @@ cc_cache_get(uint16 ns, const char *key, uint16 keylen, CcEntry *e, CcBuf *buf)
 	if (!cc_state_serves() ||
 		!read_entry(ns, key, keylen, WANT_FRESH, e, buf))
 		return false;
-	if (unlikely((e->flags & CC_F_EXTRA) != 0))
+	if (unlikely((e->flags & (CC_F_EXTRA | CC_F_SIBLINGS)) != 0))
 	{
 		cc_extra_strip(e, &x);
 		e->expires = x.fresh;

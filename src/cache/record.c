@@ -589,7 +589,8 @@ take_entry_rest(CcDecoder *dec, uint8 bits, CcEntry *e)
 	if ((e->key = cc_read_bytes(&dec->r, payload)) == NULL)
 		return refuse(dec, "an entry is cut short");
 	e->value = e->key + e->keylen;
-	e->block = NULL;
+	e->block = e->tail = NULL;
+	e->taillen = 0;
 	return true;
 }
 

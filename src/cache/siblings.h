@@ -154,6 +154,21 @@ cc_siblings_pending(const CcKeyState *ks)
 }
 
 /*
+ * A block that only holds the context of ks, to go behind a value; returns its
+ * length.
+ */
+#define CC_SIB_CONTEXT_ROOM	(CC_SIB_HEAD + CC_MAX_CONTEXT * CC_SIB_DOT + CC_SIB_TAIL)
+extern Size cc_siblings_put_context(const CcKeyState *ks,
+									char to[CC_SIB_CONTEXT_ROOM]);
+
+/*
+ * In the value of an entry that cc_siblings_build has made: where the sibling
+ * stands whose origin is CC_NO_ORIGIN; and gives one a name.
+ */
+extern char *cc_siblings_unnamed(const CcEntry *e);
+extern void cc_siblings_name(char *at, uint16 origin, uint64 seq);
+
+/*
  * Takes the block off an entry that was read, so that its value is what is
  * served (behind its CC_F_EXTRA block).  Harmless where there is none.
  */
@@ -178,6 +193,15 @@ extern int	cc_siblings_heads(CcPartitionShared *p, CcHeaderShared *h,
 typedef bool (*CcSiblingFn) (const CcEntry *e, void *arg);
 extern bool cc_siblings_all(CcPartitionShared *p, CcHeaderShared *h,
 							CcSiblingFn fn, void *arg);
+
+/*
+ * The state of a key without allocating: values are copied to `to`, each cut to
+ * CC_SIB_PEEK bytes, and there is no error.
+ */
+#define CC_SIB_PEEK			1100
+#define CC_SIB_PEEK_ROOM	((CC_MAX_ORIGINALS + 1) * CC_SIB_PEEK)
+extern void cc_siblings_peek(CcPartitionShared *p, CcHeaderShared *h,
+							 CcKeyState *ks, char to[CC_SIB_PEEK_ROOM]);
 
 /* Whether all of its dots are stable. */
 extern bool cc_siblings_stable(CcPartitionShared *p, CcHeaderShared *h);

@@ -393,6 +393,8 @@ cc_store_describe(CcHeaderShared *h, CcEntry *e)
 	e->key = NULL;
 	e->value = NULL;
 	e->block = NULL;
+	e->tail = NULL;
+	e->taillen = 0;
 	e->vallen = h->vallen;
 	e->keylen = h->keylen;
 	e->ns = h->ns;

@@ -211,6 +211,13 @@ typedef struct CcEntry
 	 * in all others.
 	 */
 	const char *block;
+
+	/*
+	 * Likewise what goes behind the value (siblings.h): taillen bytes, which
+	 * vallen counts too.
+	 */
+	const char *tail;
+	uint32		taillen;
 } CcEntry;
 
 /*

@@ -147,8 +147,11 @@ put_value(CcPartitionShared *p, CcHeaderShared *h, const CcEntry *e)
 
 	if (block > 0)
 		cc_store_walk(p, h, e->keylen, block, (char *) e->block, CC_WALK_IN);
-	cc_store_walk(p, h, e->keylen + block, e->vallen - block,
+	cc_store_walk(p, h, e->keylen + block, e->vallen - block - e->taillen,
 				 (char *) e->value, CC_WALK_IN);
+	if (e->taillen > 0)
+		cc_store_walk(p, h, e->keylen + e->vallen - e->taillen, e->taillen,
+					 (char *) e->tail, CC_WALK_IN);
 }
 
 CcHeaderShared *

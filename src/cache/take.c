@@ -14,6 +14,7 @@
 #include "cache/work.h"
 
 #include "cache/counter.h"
+#include "cache/exact.h"
 #include "cache/expire.h"
 #include "cache/namespace.h"
 
@@ -65,7 +66,8 @@ make_stub(CcEntry *e)
 {
 	e->type = CC_STUB;
 	e->flags = 0;
-	e->value = e->block = NULL;
+	e->value = e->block = e->tail = NULL;
+	e->taillen = 0;
 	e->vallen = 0;
 	e->expires = 0;
 }
@@ -87,6 +89,13 @@ static bool
 same_dot(const CcHeaderShared *h, const CcEntry *e)
 {
 	return h->origin == e->origin && h->seq == e->seq;
+}
+
+static bool
+has_siblings(CcWork *w)
+{
+	return w->cur != NULL &&
+		(cc_header_flags(w->cur) & CC_F_SIBLINGS) != 0;
 }
 
 /*
@@ -111,6 +120,8 @@ cc_take_sent(CcWork *w)
 	int			cmp;
 
 	w->o->result = CC_UNCHANGED;
+	if (cc_exact_wants(w))
+		return cc_exact_take(w);
 	cc_hlc_observe(&cc.state->hlc, e->at);
 	if (!system && (cc_namespace_has(w->c->ns, CC_NS_LOCAL) ||
 					cc_expire_cleared(w->c->ns, e->hlc)))
@@ -188,6 +199,8 @@ cc_take_loaded(CcWork *w)
 	const CcEntry *e = w->c->entry;
 
 	w->o->result = CC_UNCHANGED;
+	if ((e->flags & CC_F_SIBLINGS) != 0 || has_siblings(w))
+		return cc_exact_load(w);
 	/* the clock's bound is above all this, unless the file is damaged */
 	if (cc_rule(clock_bound) && cc_rule(clock_bound_seen))
 		cc_hlc_observe(&cc.state->hlc, e->at);
@@ -214,6 +227,8 @@ cc_take_away(CcWork *w)
 	const CcEntry *e = w->c->entry;
 
 	w->o->result = CC_UNCHANGED;
+	if (has_siblings(w))
+		return cc_exact_away(w);
 	if (!w->there || !same_dot(w->cur, e) || w->cur->hlc != e->hlc)
 		return CC_LEAVE;
 
@@ -237,6 +252,8 @@ CcVerdict
 cc_take_name(CcWork *w)
 {
 	w->o->result = CC_UNCHANGED;
+	if (has_siblings(w))
+		return cc_exact_name(w);
 	if (!w->there || !same_dot(w->cur, w->c->entry))
 		return CC_LEAVE;
 	cc_work_keep_current(w);

@@ -13,6 +13,7 @@
 #include "cache/work.h"
 
 #include "cache/expire.h"
+#include "cache/siblings.h"
 
 static int
 compare_node(uint16 a, uint16 b)
@@ -87,7 +88,7 @@ cc_work_copy_current(CcWork *w, Size extra)
 		return false;
 	}
 	cc_store_copy_value(w->p, w->cur, w->scratch->data);
-	w->scratch->len = len;
+	w->scratch->len = len - cc_siblings_len(w->p, w->cur);
 	return true;
 }
 

@@ -17,6 +17,7 @@
 #define CC_WORK_H
 
 #include "cache/cache.h"
+#include "cache/conflict.h"
 #include "cache/extra.h"
 
 /* The change under way: what is there, and what shall be. */
@@ -41,6 +42,13 @@ typedef struct CcWork
 	CcBuf	   *scratch;		/* where the value is that w->e keeps or makes */
 	Size		scratch_need;	/* room that was missing there */
 	uint32		chunks;			/* of what was stored */
+
+	/* of keys that are, were or become conflicts; see exact.h */
+	CcKeyState *ours;			/* what was there */
+	char	   *context;		/* [CC_SIB_CONTEXT_ROOM]: the block of w->e */
+	char	   *dot_at;			/* the new dot goes there, not to w->e */
+	bool		was_conflict;	/* ours is one, and what shall be decides it ... */
+	CcHow		decided;		/* ... by this */
 } CcWork;
 
 /* What decide_* says. */

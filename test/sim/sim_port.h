@@ -267,7 +267,16 @@ typedef struct CcLock
 	X(join_version) \
 	X(left_out) \
 	X(owed_comparison) \
-	X(touch)
+	X(touch) \
+	X(exact_seen) \
+	X(context) \
+	X(resolution) \
+	X(unchanged) \
+	X(grace) \
+	X(ask) \
+	X(path_records) \
+	X(races) \
+	X(fold)
 
 typedef enum SimRule
 {

@@ -1,0 +1,882 @@
+/*-------------------------------------------------------------------------
+ *
+ * exact.c
+ *	  See exact.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/exact.h"
+
+#include "cache/apart.h"
+#include "cache/expire.h"
+#include "cache/namespace.h"
+
+/* What one side is known to have seen. */
+typedef struct Side
+{
+	const CcKeyState *ks;
+	const CcVV *vv;				/* NULL: ours */
+	bool		known;			/* vv may be used at all */
+} Side;
+
+bool
+cc_exact_wants(CcWork *w)
+{
+	const CcEntry *e = w->c->entry;
+	bool		siblings = (e->flags & CC_F_SIBLINGS) != 0 ||
+		(w->cur != NULL && (cc_header_flags(w->cur) & CC_F_SIBLINGS) != 0);
+
+	if (w->c->ns == CC_NS_SYSTEM)
+		return false;
+	if (siblings)
+		return true;
+	/* counters join, and are never in conflict */
+	return cc_namespace_has(w->c->ns, CC_NS_KEEPS) && e->type != CC_COUNTER &&
+		!(w->cur != NULL && cc_header_type(w->cur) == CC_COUNTER);
+}
+
+/*
+ * Room in scratch for `extra` bytes behind the whole of the current value,
+ * which is copied there and parsed into w->ours.
+ */
+static bool
+read_ours(CcWork *w, Size extra)
+{
+	Size		len = w->cur == NULL ? 0 : w->cur->vallen;
+	CcEntry		e;
+
+	w->ours->n = 0;
+	w->scratch->len = 0;
+	if (cc_buf_room(w->scratch) < len + extra)
+	{
+		w->scratch_need = len + extra;
+		return false;
+	}
+	if (w->cur == NULL)
+		return true;
+	cc_store_describe(w->cur, &e);
+	e.key = w->c->key;
+	e.value = w->scratch->data;
+	if (len > 0)
+		cc_store_copy_value(w->p, w->cur, w->scratch->data);
+	w->scratch->len = len;
+	if (!cc_siblings_parse(&e, w->ours))
+		w->ours->n = 0;			/* a bug; better nothing than half of it */
+	return true;
+}
+
+/* Most that building a state of what is here and `more` bytes can take. */
+static Size
+most_room(CcWork *w, Size more)
+{
+	return (w->cur == NULL ? 0 : w->cur->vallen) + more + CC_SIB_HEADS_MAX +
+		CC_SIB_ERROR_LEN + CC_SIB_TAIL;
+}
+
+static int
+find_original(const CcKeyState *ks, const CcEntry *e)
+{
+	for (int i = 0; i < ks->n; i++)
+	{
+		if (cc_siblings_same(&ks->original[i], e))
+			return i;
+	}
+	return -1;
+}
+
+static void
+remove_original(CcKeyState *ks, int i)
+{
+	if (ks->served == i)
+		ks->served = -1;
+	ks->n--;
+	if (i < ks->n)
+	{
+		ks->original[i] = ks->original[ks->n];
+		if (ks->served == ks->n)
+			ks->served = i;
+	}
+}
+
+static bool
+newer(const CcEntry *a, const CcEntry *b)
+{
+	return cc_work_compare_version(a->hlc, a->writer, b->hlc, b->writer) > 0;
+}
+
+static int
+newest_original(const CcKeyState *ks)
+{
+	int			best = 0;
+
+	for (int i = 1; i < ks->n; i++)
+	{
+		if (newer(&ks->original[i], &ks->original[best]))
+			best = i;
+	}
+	return best;
+}
+
+/* One that has lost its value. */
+static void
+make_stub(CcEntry *e)
+{
+	e->type = CC_STUB;
+	e->flags = 0;
+	e->value = e->block = e->tail = NULL;
+	e->taillen = 0;
+	e->vallen = 0;
+	e->expires = 0;
+}
+
+static bool
+dot_below(const CcEntry *e, uint16 origin, uint64 seq)
+{
+	return e->origin == origin && e->seq >= seq;
+}
+
+/* Whether a side has seen a dot, by all that it says. */
+static bool
+seen(const Side *side, uint16 origin, uint64 seq)
+{
+	const CcKeyState *ks = side->ks;
+
+	if (side->known &&
+		(side->vv == NULL ? cc_state_vv(origin) : cc_vv_get(side->vv, origin)) >= seq)
+		return true;
+	for (int i = 0; i < ks->n; i++)
+	{
+		if (dot_below(&ks->original[i], origin, seq))
+			return true;
+	}
+	if (ks->n > 0 && ks->resolved && dot_below(&ks->resolution, origin, seq))
+		return true;
+	for (int i = 0; ks->n > 0 && i < ks->ncontext && cc_rule(context); i++)
+	{
+		if (ks->context[i].origin == origin && ks->context[i].seq >= seq)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_input(const CcKeyState *of, const CcEntry *e)
+{
+	for (int i = 0; i < of->ninputs; i++)
+	{
+		CcEntry		input = {.hlc = of->input[i].hlc,
+			.writer = of->input[i].writer};
+
+		if (cc_siblings_same(&input, e))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * PROTOCOL.md, folding: where the other side has made our resolution its plain
+ * entry, ours becomes one too.
+ */
+static void
+fold(CcKeyState *ks, const CcKeyState *other)
+{
+	CcEntry		m;
+
+	if (ks->n == 0 || !ks->resolved || find_original(other, &ks->resolution) < 0 ||
+		find_original(ks, &ks->resolution) >= 0 || !cc_rule(fold))
+		return;
+	m = ks->resolution;
+	for (int i = ks->n - 1; i >= 0; i--)
+	{
+		if (is_input(ks, &ks->original[i]))
+			remove_original(ks, i);
+	}
+	if (ks->n == CC_MAX_ORIGINALS)
+		remove_original(ks, ks->n - 1);
+	ks->original[ks->n] = m;
+	ks->served = ks->n++;
+	ks->resolved = false;
+	ks->ninputs = 0;
+}
+
+/* The same write came from both sides: the later touch, and a dot that is known. */
+static void
+join_same(CcEntry *ours, const CcEntry *theirs)
+{
+	int			cmp = cc_work_compare_version(ours->at, ours->at_node,
+											  theirs->at, theirs->at_node);
+	CcEntry		dot = *ours;
+
+	if (cmp > 0)
+		return;
+	if (cmp == 0)
+	{
+		/* the same write under a name that its sender knows */
+		if ((ours->origin == theirs->origin && ours->seq == theirs->seq) ||
+			cc_state_vv(ours->origin) >= ours->seq ||
+			cc_state_vv(theirs->origin) == CC_VV_INF)
+			return;
+		ours->origin = theirs->origin;
+		ours->seq = theirs->seq;
+		return;
+	}
+	/* touched: its deadline, but our value may have been evicted */
+	*ours = *theirs;
+	if (dot.type == CC_STUB)
+	{
+		make_stub(ours);
+		ours->flags = dot.flags;
+	}
+}
+
+/* Takes in what of theirs is new here, as far as it may be. */
+static void
+admit(CcWork *w, CcEntry *e)
+{
+	if (e->type == CC_STUB)
+		return;
+	if (cc_work_over(w, e->expires))
+		make_stub(e);
+	else if ((cc_rule(floor_version) ? e->hlc : e->at) <= cc_floor_get(w->hash))
+	{
+		cc_check_evict(e);
+		make_stub(e);
+	}
+}
+
+/*
+ * Of an origin that was retired nobody's VV tells any more what was seen: where
+ * nothing is here the versions and the floor do, and it gets a dot of ours.
+ */
+static bool
+retired_news(const CcKeyState *ours, const CcEntry *e)
+{
+	return cc_state_vv(e->origin) == CC_VV_INF && ours->n == 0;
+}
+
+/*
+ * PROTOCOL.md, exact: into result, whose originals stay those of ours as far as
+ * they do.
+ */
+static void
+unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
+	  CcKeyState *result)
+{
+	Side		here = {.ks = ours, .known = true};
+	Side		there = {.ks = theirs, .vv = w->c->seen};
+
+	there.known = w->c->seen != NULL && cc_rule(exact_seen);
+	result->n = 0;
+	result->served = -1;
+	for (int i = 0; i < ours->n; i++)
+	{
+		const CcEntry *e = &ours->original[i];
+		int			same = find_original(theirs, e);
+
+		if (same < 0 && seen(&there, e->origin, e->seq))
+			continue;
+		if (i == ours->served)
+			result->served = result->n;
+		result->original[result->n] = *e;
+		if (same >= 0)
+			join_same(&result->original[result->n], &theirs->original[same]);
+		result->n++;
+	}
+	for (int i = 0; i < theirs->n; i++)
+	{
+		const CcEntry *e = &theirs->original[i];
+
+		if (find_original(ours, e) >= 0 ||
+			(seen(&here, e->origin, e->seq) && !retired_news(ours, e)))
+			continue;
+		if (result->n == CC_MAX_ORIGINALS)
+			break;
+		result->original[result->n] = *e;
+		admit(w, &result->original[result->n]);
+		result->n++;
+	}
+}
+
+/* What is at or below the horizon does not exist. */
+static void
+drop_cleared(CcKeyState *ks)
+{
+	for (int i = ks->n - 1; i >= 0; i--)
+	{
+		if (cc_expire_cleared(ks->original[i].ns, ks->original[i].hlc))
+			remove_original(ks, i);
+	}
+	if (ks->n > 0 && ks->resolved &&
+		cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
+		ks->resolved = false;
+}
+
+/*
+ * PROTOCOL.md, races: of two that are not apart the higher version stays.  In a
+ * namespace that keeps no conflicts (any more), and where there is a counter,
+ * the newest of all does: a total order that all share.
+ */
+static void
+settle_races(CcWork *w, CcKeyState *ks)
+{
+	bool		all = !cc_namespace_has(w->c->ns, CC_NS_KEEPS);
+
+	if (ks->n < 2)
+		return;
+	for (int i = 0; i < ks->n; i++)
+		all |= ks->original[i].type == CC_COUNTER;
+	if (!all && !cc_rule(races))
+		return;
+	for (int i = ks->n - 1; i >= 0; i--)
+	{
+		for (int k = 0; k < ks->n; k++)
+		{
+			if (k != i && newer(&ks->original[k], &ks->original[i]) &&
+				(all || !cc_apart(&ks->original[k], &ks->original[i])))
+			{
+				remove_original(ks, i);
+				break;
+			}
+		}
+	}
+}
+
+static bool
+valid(const CcKeyState *ks, const CcKeyState *from)
+{
+	if (from->n == 0 || !from->resolved)
+		return false;
+	for (int i = 0; i < ks->n; i++)
+	{
+		if (!is_input(from, &ks->original[i]))
+			return false;
+	}
+	return true;
+}
+
+static void
+take_resolution(CcKeyState *result, const CcKeyState *from)
+{
+	result->resolved = true;
+	result->resolution = from->resolution;
+	result->how = from->how;
+	result->ninputs = from->ninputs;
+	memcpy(result->input, from->input, sizeof(from->input[0]) * from->ninputs);
+}
+
+/* PROTOCOL.md, resolution: of two valid ones the higher version. */
+static void
+choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
+				  CcKeyState *result)
+{
+	result->resolved = false;
+	result->how = CC_HOW_LATEST;
+	result->ninputs = 0;
+	if (valid(result, ours))
+		take_resolution(result, ours);
+	if (!valid(result, theirs))
+		return;
+	if (result->resolved && cc_siblings_same(&result->resolution,
+											 &theirs->resolution))
+	{
+		join_same(&result->resolution, &theirs->resolution);
+		return;
+	}
+	if (result->resolved && newer(&result->resolution, &theirs->resolution))
+		return;
+	take_resolution(result, theirs);
+	admit(w, &result->resolution);
+}
+
+static void
+add_context(CcKeyState *ks, uint16 origin, uint64 seq)
+{
+	if (cc_state_vv(origin) >= seq)
+		return;
+	for (int i = 0; i < ks->ncontext; i++)
+	{
+		if (ks->context[i].origin == origin)
+		{
+			ks->context[i].seq = Max(ks->context[i].seq, seq);
+			return;
+		}
+	}
+	if (ks->ncontext < CC_MAX_CONTEXT)
+	{
+		ks->context[ks->ncontext].origin = origin;
+		ks->context[ks->ncontext++].seq = seq;
+	}
+}
+
+static void
+join_context(CcKeyState *to, const CcKeyState *from)
+{
+	for (int i = 0; from->n > 0 && i < from->ncontext; i++)
+		add_context(to, from->context[i].origin, from->context[i].seq);
+}
+
+/* Whether two states have the same originals and the same resolution. */
+static bool
+same_originals(const CcKeyState *a, const CcKeyState *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (int i = 0; i < a->n; i++)
+	{
+		if (find_original(b, &a->original[i]) < 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_decision(const CcKeyState *a, const CcKeyState *b)
+{
+	return a->resolved == b->resolved &&
+		(!a->resolved || cc_siblings_same(&a->resolution, &b->resolution));
+}
+
+static bool
+same_entry(const CcEntry *a, const CcEntry *b)
+{
+	return cc_siblings_same(a, b) && a->at == b->at && a->origin == b->origin &&
+		a->seq == b->seq && a->type == b->type;
+}
+
+/* Whether nothing at all is different but what is this node's own. */
+static bool
+unchanged(const CcKeyState *a, const CcKeyState *b)
+{
+	if (!same_originals(a, b) || !same_decision(a, b) ||
+		a->ncontext > b->ncontext || a->served != b->served)
+		return false;
+	for (int i = 0; i < a->n; i++)
+	{
+		int			k = find_original(b, &a->original[i]);
+
+		if (!same_entry(&a->original[i], &b->original[k]))
+			return false;
+	}
+	return !a->resolved || same_entry(&a->resolution, &b->resolution);
+}
+
+/* What is this node's own: for how long it is so, what was tried. */
+static void
+keep_own(CcWork *w, const CcKeyState *ours, CcKeyState *result)
+{
+	if (ours->n > 0 && same_originals(ours, result) &&
+		same_decision(ours, result) && ours->since != 0)
+	{
+		result->since = ours->since;
+		result->retry_at = ours->retry_at;
+		result->tries = ours->tries;
+		result->errlen = ours->errlen;
+		result->error = ours->error;
+		return;
+	}
+	result->since = result->n > 1 ? cc_clock_ms() : 0;
+	result->retry_at = 0;
+	result->tries = result->errlen = 0;
+	result->error = NULL;
+}
+
+/* Values go where all of them do not fit, that which is served last. */
+static void
+fit(CcWork *w, CcKeyState *ks)
+{
+	for (int i = 0; i < ks->n; i++)
+	{
+		if (cc_store_fits(w->c->ns, (Size) w->e.keylen + cc_siblings_room(ks)))
+			return;
+		if (i != ks->served || ks->resolved)
+			make_stub(&ks->original[i]);
+	}
+	if (cc_store_fits(w->c->ns, (Size) w->e.keylen + cc_siblings_room(ks)))
+		return;
+	make_stub(ks->resolved ? &ks->resolution : &ks->original[ks->served]);
+}
+
+/* Makes the state the entry that shall be. */
+static CcVerdict
+store_state(CcWork *w, CcKeyState *ks)
+{
+	if (ks->served < 0)
+		ks->served = newest_original(ks);
+	if (ks->n > 1 || ks->resolved)
+		fit(w, ks);
+	cc_siblings_build(ks, w->scratch, &w->e);
+	w->e.hash = w->hash;
+	w->e.key = w->c->key;
+	w->e.keylen = w->c->keylen;
+	w->e.ns = w->c->ns;
+	return CC_STORE;
+}
+
+/* A conflict that is none any more, for the log. */
+static void
+note_decision(CcWork *w, CcKeyState *ours, const CcKeyState *result)
+{
+	if (result->resolved && result->n > 1)
+	{
+		if (same_decision(ours, result) && ours->n > 1)
+			return;
+		*ours = *result;
+		ours->resolved = false;
+		w->decided = result->how;
+	}
+	else if (cc_siblings_pending(ours) && result->n == 1 && !result->resolved)
+		w->decided = find_original(ours, &result->original[0]) < 0 ?
+			CC_HOW_WRITE : CC_HOW_LATEST;
+	else
+		return;
+	w->was_conflict = true;
+}
+
+/*
+ * Nothing is left of either side, as each has seen what the other holds: what
+ * races made of them was different.  The newest of all stays, in an order that
+ * both share.  Where nothing was here it has been replaced and forgotten; but a
+ * decision about it that we have not seen is news.
+ */
+static bool
+nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
+			 CcKeyState *result)
+{
+	if (ours->n == 0)
+	{
+		if (theirs->n == 0 || !theirs->resolved ||
+			cc_state_vv(theirs->resolution.origin) >= theirs->resolution.seq ||
+			!valid(theirs, theirs))
+			return true;
+		*result = *theirs;
+		for (int i = 0; i < result->n; i++)
+			admit(w, &result->original[i]);
+		admit(w, &result->resolution);
+		return false;
+	}
+	result->original[0] = ours->original[newest_original(ours)];
+	if (theirs->n > 0)
+	{
+		const CcEntry *e = &theirs->original[newest_original(theirs)];
+
+		if (newer(e, &result->original[0]))
+		{
+			result->original[0] = *e;
+			admit(w, &result->original[0]);
+		}
+	}
+	result->n = 1;
+	result->served = 0;
+	return false;
+}
+
+/* PROTOCOL.md, ask: whether we hold something else than the one who asks. */
+static bool
+answers(const CcKeyState *theirs, const CcKeyState *result)
+{
+	return theirs->asked && !same_originals(theirs, result) && cc_rule(ask);
+}
+
+/*
+ * Nearly always both sides have one entry and no more, and one has seen the
+ * other's: the same rules, without copying.  False: it is not that simple.
+ */
+static bool
+take_plain(CcWork *w, CcVerdict *v)
+{
+	const CcEntry *e = w->c->entry;
+	bool		know = cc_state_vv(e->origin) >= e->seq;
+	CcEntry		cur;
+
+	if ((e->flags & CC_F_SIBLINGS) != 0 || w->cur == NULL || !w->there ||
+		(cc_header_flags(w->cur) & CC_F_SIBLINGS) != 0 ||
+		!cc_namespace_has(w->c->ns, CC_NS_KEEPS) ||
+		cc_expire_cleared(w->c->ns, e->hlc) ||
+		cc_state_vv(e->origin) == CC_VV_INF)
+		return false;
+	cc_store_describe(w->cur, &cur);
+	if (cc_siblings_same(&cur, e))
+		return false;
+	if (e->origin != cur.origin &&
+		(w->c->seen == NULL || !cc_rule(exact_seen) ||
+		 cc_vv_get(w->c->seen, cur.origin) < cur.seq))
+	{
+		*v = CC_LEAVE;
+		return know;			/* they have not seen ours, we have theirs */
+	}
+	if (know || (e->origin == cur.origin && e->seq <= cur.seq))
+		return false;
+	/* they have seen ours */
+	cc_hlc_observe(&cc.state->hlc, e->at);
+	w->e = *e;
+	w->e.hash = w->hash;
+	w->e.key = w->c->key;
+	w->e.keylen = w->c->keylen;
+	w->e.ns = w->c->ns;
+	admit(w, &w->e);
+	if (!cc_store_fits(w->c->ns, (Size) e->keylen + w->e.vallen))
+	{
+		cc_check_evict(&w->e);
+		make_stub(&w->e);
+	}
+	*v = CC_STORE;
+	return true;
+}
+
+CcVerdict
+cc_exact_take(CcWork *w)
+{
+	const CcEntry *e = w->c->entry;
+	CcKeyState *ours = w->ours;
+	CcVerdict	v;
+	CcKeyState	theirs;
+	CcKeyState	result;
+
+	w->o->result = CC_UNCHANGED;
+	if (cc_namespace_has(w->c->ns, CC_NS_LOCAL))
+		return CC_LEAVE;
+	if (take_plain(w, &v))
+		return v;
+	if (!read_ours(w, most_room(w, e->vallen)))
+		return CC_MORE_SCRATCH;
+	if (!cc_siblings_parse(e, &theirs))
+		return CC_LEAVE;
+	cc_hlc_observe(&cc.state->hlc, e->at);
+	for (int i = 0; i < theirs.n; i++)
+		cc_hlc_observe(&cc.state->hlc, theirs.original[i].at);
+
+	drop_cleared(ours);
+	drop_cleared(&theirs);
+	fold(&theirs, ours);
+	fold(ours, &theirs);
+	unite(w, ours, &theirs, &result);
+	result.resolved = false;
+	result.ncontext = 0;
+	result.asked = false;
+	if (result.n == 0)
+	{
+		if (nothing_left(w, ours, &theirs, &result))
+			return CC_LEAVE;
+	}
+	else
+	{
+		settle_races(w, &result);
+		choose_resolution(w, ours, &theirs, &result);
+	}
+	join_context(&result, ours);
+	join_context(&result, &theirs);
+	if (ours->n > 0 || theirs.n > 0)
+		result.asked = (ours->n > 0 && ours->asked) || theirs.asked;
+	if (result.served < 0)
+		result.served = newest_original(&result);
+
+	if (answers(&theirs, &result))
+	{
+		result.asked = false;
+		w->new_dot = true;
+	}
+	else if (ours->n > 0 && unchanged(&result, ours))
+		return CC_LEAVE;
+	else
+		w->new_dot = result.n == 1 && !result.resolved &&
+			cc_state_vv(result.original[0].origin) == CC_VV_INF;
+	keep_own(w, ours, &result);
+	note_decision(w, ours, &result);
+	return store_state(w, &result);
+}
+
+CcVerdict
+cc_exact_load(CcWork *w)
+{
+	const CcEntry *e = w->c->entry;
+	CcKeyState	state;
+
+	w->o->result = CC_UNCHANGED;
+	if (!read_ours(w, most_room(w, e->vallen)))
+		return CC_MORE_SCRATCH;
+	if (!cc_siblings_parse(e, &state))
+		return CC_LEAVE;
+	if (cc_rule(clock_bound) && cc_rule(clock_bound_seen))
+		cc_hlc_observe(&cc.state->hlc, e->at);
+	drop_cleared(&state);
+	if (state.n == 0)
+		return CC_LEAVE;
+	return store_state(w, &state);
+}
+
+/* The original or resolution with a dot; NULL: none has it. */
+static CcEntry *
+find_dot(CcKeyState *ks, const CcEntry *e)
+{
+	for (int i = 0; i < ks->n; i++)
+	{
+		if (ks->original[i].origin == e->origin && ks->original[i].seq == e->seq)
+			return &ks->original[i];
+	}
+	if (ks->n > 0 && ks->resolved && ks->resolution.origin == e->origin &&
+		ks->resolution.seq == e->seq)
+		return &ks->resolution;
+	return NULL;
+}
+
+/*
+ * PROTOCOL.md, full comparison: of keys in conflict the digest carries all
+ * dots; what is not among them and covered by V goes.
+ */
+CcVerdict
+cc_exact_away(CcWork *w)
+{
+	CcKeyState *ks = w->ours;
+	CcEntry    *e;
+
+	w->o->result = CC_UNCHANGED;
+	if (!read_ours(w, most_room(w, 0)))
+		return CC_MORE_SCRATCH;
+	e = find_dot(ks, w->c->entry);
+	if (e == NULL || e->hlc != w->c->entry->hlc)
+		return CC_LEAVE;
+	cc_check_evict(e);
+	if (e == &ks->resolution && w->c->gone)
+		ks->resolved = false;
+	else if (w->c->gone && ks->n > 1)
+		remove_original(ks, (int) (e - ks->original));
+	else
+		make_stub(e);
+	ks->since = cc_clock_ms();
+	return store_state(w, ks);
+}
+
+CcVerdict
+cc_exact_name(CcWork *w)
+{
+	CcKeyState *ks = w->ours;
+	CcEntry    *e;
+	CcEntry    *main;
+
+	w->o->result = CC_UNCHANGED;
+	if (!read_ours(w, most_room(w, 0)))
+		return CC_MORE_SCRATCH;
+	e = find_dot(ks, w->c->entry);
+	if (e == NULL)
+		return CC_LEAVE;
+	if (w->c->ask)
+		ks->asked = true;
+	main = ks->resolved ? &ks->resolution : &ks->original[ks->served];
+	w->new_dot = e == main;
+	if (e != main)
+	{
+		/* commit finds the place by this */
+		e->origin = CC_NO_ORIGIN;
+		e->seq = 0;
+	}
+	(void) store_state(w, ks);
+	if (!w->new_dot)
+		w->dot_at = cc_siblings_unnamed(&w->e);
+	return CC_STORE;
+}
+
+CcVerdict
+cc_exact_resolve(CcWork *w)
+{
+	const CcDecision *d = w->c->decision;
+	CcKeyState *ks = w->ours;
+	CcKeyState	result;
+
+	w->o->result = CC_UNCHANGED;
+	if (w->cur == NULL ||
+		((cc_header_flags(w->cur) & CC_F_PENDING) == 0 && cc_rule(unchanged)))
+		return CC_LEAVE;
+	if (!read_ours(w, most_room(w, d->vallen)))
+		return CC_MORE_SCRATCH;
+	/* PROTOCOL.md, resolver: only if the originals are still the same */
+	if (ks->n == 0 || (cc_rule(unchanged) && !same_originals(ks, w->c->state)))
+		return CC_LEAVE;
+	if (!cc_store_fits(w->c->ns, (Size) w->c->keylen + d->vallen))
+	{
+		w->o->result = CC_TOO_LARGE;
+		return CC_LEAVE;
+	}
+	(void) cc_work_store_new(w, d->type, d->flags, d->value, d->vallen,
+							 d->expires);
+	w->decided = d->how;
+	w->was_conflict = true;
+	if (!cc_rule(resolution))
+		return CC_STORE;
+	result = *ks;
+	result.resolved = true;
+	result.resolution = w->e;
+	result.how = d->how;
+	result.ninputs = 0;
+	for (int i = 0; i < ks->n; i++)
+	{
+		result.input[result.ninputs].writer = ks->original[i].writer;
+		result.input[result.ninputs++].hlc = ks->original[i].hlc;
+	}
+	result.since = cc_clock_ms();
+	result.asked = false;
+	result.tries = result.errlen = 0;
+	result.retry_at = 0;
+	return store_state(w, &result);
+}
+
+CcVerdict
+cc_exact_failed(CcWork *w)
+{
+	CcKeyState *ks = w->ours;
+	const char *error = w->c->error;
+
+	w->o->result = CC_UNCHANGED;
+	if (w->cur == NULL || (cc_header_flags(w->cur) & CC_F_PENDING) == 0)
+		return CC_LEAVE;
+	if (!read_ours(w, most_room(w, 0)))
+		return CC_MORE_SCRATCH;
+	if (w->c->state != NULL && !same_originals(ks, w->c->state))
+		return CC_LEAVE;
+	ks->retry_at = w->c->retry_at;
+	if (error != NULL)
+	{
+		ks->tries++;
+		ks->error = error;
+		ks->errlen = (int) strnlen(error, CC_SIB_ERROR_LEN);
+	}
+	return store_state(w, ks);
+}
+
+/* Whether our VV covers all that is there, which is nearly always so. */
+static bool
+all_covered(CcWork *w)
+{
+	return (cc_header_flags(w->cur) & CC_F_SIBLINGS) == 0 &&
+		cc_state_vv(w->cur->origin) >= w->cur->seq;
+}
+
+void
+cc_exact_settle(CcWork *w)
+{
+	static char values[CC_SIB_PEEK_ROOM];
+	CcKeyState *ours = w->ours;
+	CcKeyState	context;
+
+	if (w->cur == NULL || all_covered(w) ||
+		!cc_namespace_has(w->c->ns, CC_NS_KEEPS) ||
+		w->e.type == CC_COUNTER)
+		return;
+	cc_siblings_peek(w->p, w->cur, ours, values);
+	if (cc_siblings_pending(ours))
+	{
+		w->was_conflict = true;
+		w->decided = CC_HOW_WRITE;
+	}
+	context.ncontext = 0;
+	join_context(&context, ours);
+	for (int i = 0; i < ours->n; i++)
+		add_context(&context, ours->original[i].origin, ours->original[i].seq);
+	if (ours->resolved)
+		add_context(&context, ours->resolution.origin, ours->resolution.seq);
+	if (context.ncontext == 0 || !cc_rule(context))
+		return;
+	w->e.tail = w->context;
+	w->e.taillen = (uint32) cc_siblings_put_context(&context, w->context);
+	w->e.vallen += w->e.taillen;
+	w->e.flags |= CC_F_SIBLINGS;
+}
