@@ -190,7 +190,10 @@ commit(CcWork *w, bool restamp)
 	if (log)
 	{
 		cc_yield();
-		cc_changelog_publish(pos, w->hash, e->origin, e->seq);
+		if (w->dot_at != NULL)
+			cc_changelog_publish(pos, w->hash, cc_state_self(), pos);
+		else
+			cc_changelog_publish(pos, w->hash, e->origin, e->seq);
 	}
 	w->o->pos = pos;
 	w->o->hlc = e->hlc;

@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "cache/exact.h"
+#include "cache/exact_private.h"
 
 #include "cache/apart.h"
 #include "cache/expire.h"
@@ -39,8 +39,8 @@ cc_exact_wants(CcWork *w)
  * Room in scratch for `extra` bytes behind the whole of the current value,
  * which is copied there and parsed into w->ours.
  */
-static bool
-read_ours(CcWork *w, Size extra)
+bool
+cc_exact_read_ours(CcWork *w, Size extra)
 {
 	Size		len = w->cur == NULL ? 0 : w->cur->vallen;
 	CcEntry		e;
@@ -66,15 +66,15 @@ read_ours(CcWork *w, Size extra)
 }
 
 /* Most that building a state of what is here and `more` bytes can take. */
-static Size
-most_room(CcWork *w, Size more)
+Size
+cc_exact_most_room(CcWork *w, Size more)
 {
 	return (w->cur == NULL ? 0 : w->cur->vallen) + more + CC_SIB_HEADS_MAX +
 		CC_SIB_ERROR_LEN + CC_SIB_TAIL;
 }
 
-static int
-find_original(const CcKeyState *ks, const CcEntry *e)
+int
+cc_exact_find_original(const CcKeyState *ks, const CcEntry *e)
 {
 	for (int i = 0; i < ks->n; i++)
 	{
@@ -84,8 +84,8 @@ find_original(const CcKeyState *ks, const CcEntry *e)
 	return -1;
 }
 
-static void
-remove_original(CcKeyState *ks, int i)
+void
+cc_exact_remove_original(CcKeyState *ks, int i)
 {
 	if (ks->served == i)
 		ks->served = -1;
@@ -104,8 +104,8 @@ newer(const CcEntry *a, const CcEntry *b)
 	return cc_work_compare_version(a->hlc, a->writer, b->hlc, b->writer) > 0;
 }
 
-static int
-newest_original(const CcKeyState *ks)
+int
+cc_exact_newest_original(const CcKeyState *ks)
 {
 	int			best = 0;
 
@@ -118,8 +118,8 @@ newest_original(const CcKeyState *ks)
 }
 
 /* One that has lost its value. */
-static void
-make_stub(CcEntry *e)
+void
+cc_exact_make_stub(CcEntry *e)
 {
 	e->type = CC_STUB;
 	e->flags = 0;
@@ -182,17 +182,18 @@ fold(CcKeyState *ks, const CcKeyState *other)
 {
 	CcEntry		m;
 
-	if (ks->n == 0 || !ks->resolved || find_original(other, &ks->resolution) < 0 ||
-		find_original(ks, &ks->resolution) >= 0 || !cc_rule(fold))
+	if (ks->n == 0 || !ks->resolved || !cc_rule(fold) ||
+		cc_exact_find_original(other, &ks->resolution) < 0 ||
+		cc_exact_find_original(ks, &ks->resolution) >= 0)
 		return;
 	m = ks->resolution;
 	for (int i = ks->n - 1; i >= 0; i--)
 	{
 		if (is_input(ks, &ks->original[i]))
-			remove_original(ks, i);
+			cc_exact_remove_original(ks, i);
 	}
 	if (ks->n == CC_MAX_ORIGINALS)
-		remove_original(ks, ks->n - 1);
+		cc_exact_remove_original(ks, ks->n - 1);
 	ks->original[ks->n] = m;
 	ks->served = ks->n++;
 	ks->resolved = false;
@@ -224,7 +225,7 @@ join_same(CcEntry *ours, const CcEntry *theirs)
 	*ours = *theirs;
 	if (dot.type == CC_STUB)
 	{
-		make_stub(ours);
+		cc_exact_make_stub(ours);
 		ours->flags = dot.flags;
 	}
 }
@@ -236,11 +237,11 @@ admit(CcWork *w, CcEntry *e)
 	if (e->type == CC_STUB)
 		return;
 	if (cc_work_over(w, e->expires))
-		make_stub(e);
+		cc_exact_make_stub(e);
 	else if ((cc_rule(floor_version) ? e->hlc : e->at) <= cc_floor_get(w->hash))
 	{
 		cc_check_evict(e);
-		make_stub(e);
+		cc_exact_make_stub(e);
 	}
 }
 
@@ -271,7 +272,7 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	for (int i = 0; i < ours->n; i++)
 	{
 		const CcEntry *e = &ours->original[i];
-		int			same = find_original(theirs, e);
+		int			same = cc_exact_find_original(theirs, e);
 
 		if (same < 0 && seen(&there, e->origin, e->seq))
 			continue;
@@ -286,7 +287,7 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	{
 		const CcEntry *e = &theirs->original[i];
 
-		if (find_original(ours, e) >= 0 ||
+		if (cc_exact_find_original(ours, e) >= 0 ||
 			(seen(&here, e->origin, e->seq) && !retired_news(ours, e)))
 			continue;
 		if (result->n == CC_MAX_ORIGINALS)
@@ -298,13 +299,13 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 }
 
 /* What is at or below the horizon does not exist. */
-static void
-drop_cleared(CcKeyState *ks)
+void
+cc_exact_drop_cleared(CcKeyState *ks)
 {
 	for (int i = ks->n - 1; i >= 0; i--)
 	{
 		if (cc_expire_cleared(ks->original[i].ns, ks->original[i].hlc))
-			remove_original(ks, i);
+			cc_exact_remove_original(ks, i);
 	}
 	if (ks->n > 0 && ks->resolved &&
 		cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
@@ -334,7 +335,7 @@ settle_races(CcWork *w, CcKeyState *ks)
 			if (k != i && newer(&ks->original[k], &ks->original[i]) &&
 				(all || !cc_apart(&ks->original[k], &ks->original[i])))
 			{
-				remove_original(ks, i);
+				cc_exact_remove_original(ks, i);
 				break;
 			}
 		}
@@ -388,8 +389,8 @@ choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	admit(w, &result->resolution);
 }
 
-static void
-add_context(CcKeyState *ks, uint16 origin, uint64 seq)
+void
+cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq)
 {
 	if (cc_state_vv(origin) >= seq)
 		return;
@@ -408,22 +409,22 @@ add_context(CcKeyState *ks, uint16 origin, uint64 seq)
 	}
 }
 
-static void
-join_context(CcKeyState *to, const CcKeyState *from)
+void
+cc_exact_join_context(CcKeyState *to, const CcKeyState *from)
 {
 	for (int i = 0; from->n > 0 && i < from->ncontext; i++)
-		add_context(to, from->context[i].origin, from->context[i].seq);
+		cc_exact_add_context(to, from->context[i].origin, from->context[i].seq);
 }
 
 /* Whether two states have the same originals and the same resolution. */
-static bool
-same_originals(const CcKeyState *a, const CcKeyState *b)
+bool
+cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b)
 {
 	if (a->n != b->n)
 		return false;
 	for (int i = 0; i < a->n; i++)
 	{
-		if (find_original(b, &a->original[i]) < 0)
+		if (cc_exact_find_original(b, &a->original[i]) < 0)
 			return false;
 	}
 	return true;
@@ -447,12 +448,12 @@ same_entry(const CcEntry *a, const CcEntry *b)
 static bool
 unchanged(const CcKeyState *a, const CcKeyState *b)
 {
-	if (!same_originals(a, b) || !same_decision(a, b) ||
+	if (!cc_exact_same_originals(a, b) || !same_decision(a, b) ||
 		a->ncontext > b->ncontext || a->served != b->served)
 		return false;
 	for (int i = 0; i < a->n; i++)
 	{
-		int			k = find_original(b, &a->original[i]);
+		int			k = cc_exact_find_original(b, &a->original[i]);
 
 		if (!same_entry(&a->original[i], &b->original[k]))
 			return false;
@@ -464,7 +465,7 @@ unchanged(const CcKeyState *a, const CcKeyState *b)
 static void
 keep_own(CcWork *w, const CcKeyState *ours, CcKeyState *result)
 {
-	if (ours->n > 0 && same_originals(ours, result) &&
+	if (ours->n > 0 && cc_exact_same_originals(ours, result) &&
 		same_decision(ours, result) && ours->since != 0)
 	{
 		result->since = ours->since;
@@ -489,19 +490,19 @@ fit(CcWork *w, CcKeyState *ks)
 		if (cc_store_fits(w->c->ns, (Size) w->e.keylen + cc_siblings_room(ks)))
 			return;
 		if (i != ks->served || ks->resolved)
-			make_stub(&ks->original[i]);
+			cc_exact_make_stub(&ks->original[i]);
 	}
 	if (cc_store_fits(w->c->ns, (Size) w->e.keylen + cc_siblings_room(ks)))
 		return;
-	make_stub(ks->resolved ? &ks->resolution : &ks->original[ks->served]);
+	cc_exact_make_stub(ks->resolved ? &ks->resolution : &ks->original[ks->served]);
 }
 
 /* Makes the state the entry that shall be. */
-static CcVerdict
-store_state(CcWork *w, CcKeyState *ks)
+CcVerdict
+cc_exact_store_state(CcWork *w, CcKeyState *ks)
 {
 	if (ks->served < 0)
-		ks->served = newest_original(ks);
+		ks->served = cc_exact_newest_original(ks);
 	if (ks->n > 1 || ks->resolved)
 		fit(w, ks);
 	cc_siblings_build(ks, w->scratch, &w->e);
@@ -525,7 +526,7 @@ note_decision(CcWork *w, CcKeyState *ours, const CcKeyState *result)
 		w->decided = result->how;
 	}
 	else if (cc_siblings_pending(ours) && result->n == 1 && !result->resolved)
-		w->decided = find_original(ours, &result->original[0]) < 0 ?
+		w->decided = cc_exact_find_original(ours, &result->original[0]) < 0 ?
 			CC_HOW_WRITE : CC_HOW_LATEST;
 	else
 		return;
@@ -554,10 +555,10 @@ nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		admit(w, &result->resolution);
 		return false;
 	}
-	result->original[0] = ours->original[newest_original(ours)];
+	result->original[0] = ours->original[cc_exact_newest_original(ours)];
 	if (theirs->n > 0)
 	{
-		const CcEntry *e = &theirs->original[newest_original(theirs)];
+		const CcEntry *e = &theirs->original[cc_exact_newest_original(theirs)];
 
 		if (newer(e, &result->original[0]))
 		{
@@ -574,7 +575,7 @@ nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 static bool
 answers(const CcKeyState *theirs, const CcKeyState *result)
 {
-	return theirs->asked && !same_originals(theirs, result) && cc_rule(ask);
+	return theirs->asked && !cc_exact_same_originals(theirs, result) && cc_rule(ask);
 }
 
 /*
@@ -617,7 +618,7 @@ take_plain(CcWork *w, CcVerdict *v)
 	if (!cc_store_fits(w->c->ns, (Size) e->keylen + w->e.vallen))
 	{
 		cc_check_evict(&w->e);
-		make_stub(&w->e);
+		cc_exact_make_stub(&w->e);
 	}
 	*v = CC_STORE;
 	return true;
@@ -637,7 +638,7 @@ cc_exact_take(CcWork *w)
 		return CC_LEAVE;
 	if (take_plain(w, &v))
 		return v;
-	if (!read_ours(w, most_room(w, e->vallen)))
+	if (!cc_exact_read_ours(w, cc_exact_most_room(w, e->vallen)))
 		return CC_MORE_SCRATCH;
 	if (!cc_siblings_parse(e, &theirs))
 		return CC_LEAVE;
@@ -645,8 +646,8 @@ cc_exact_take(CcWork *w)
 	for (int i = 0; i < theirs.n; i++)
 		cc_hlc_observe(&cc.state->hlc, theirs.original[i].at);
 
-	drop_cleared(ours);
-	drop_cleared(&theirs);
+	cc_exact_drop_cleared(ours);
+	cc_exact_drop_cleared(&theirs);
 	fold(&theirs, ours);
 	fold(ours, &theirs);
 	unite(w, ours, &theirs, &result);
@@ -663,12 +664,12 @@ cc_exact_take(CcWork *w)
 		settle_races(w, &result);
 		choose_resolution(w, ours, &theirs, &result);
 	}
-	join_context(&result, ours);
-	join_context(&result, &theirs);
+	cc_exact_join_context(&result, ours);
+	cc_exact_join_context(&result, &theirs);
 	if (ours->n > 0 || theirs.n > 0)
 		result.asked = (ours->n > 0 && ours->asked) || theirs.asked;
 	if (result.served < 0)
-		result.served = newest_original(&result);
+		result.served = cc_exact_newest_original(&result);
 
 	if (answers(&theirs, &result))
 	{
@@ -682,201 +683,5 @@ cc_exact_take(CcWork *w)
 			cc_state_vv(result.original[0].origin) == CC_VV_INF;
 	keep_own(w, ours, &result);
 	note_decision(w, ours, &result);
-	return store_state(w, &result);
-}
-
-CcVerdict
-cc_exact_load(CcWork *w)
-{
-	const CcEntry *e = w->c->entry;
-	CcKeyState	state;
-
-	w->o->result = CC_UNCHANGED;
-	if (!read_ours(w, most_room(w, e->vallen)))
-		return CC_MORE_SCRATCH;
-	if (!cc_siblings_parse(e, &state))
-		return CC_LEAVE;
-	if (cc_rule(clock_bound) && cc_rule(clock_bound_seen))
-		cc_hlc_observe(&cc.state->hlc, e->at);
-	drop_cleared(&state);
-	if (state.n == 0)
-		return CC_LEAVE;
-	return store_state(w, &state);
-}
-
-/* The original or resolution with a dot; NULL: none has it. */
-static CcEntry *
-find_dot(CcKeyState *ks, const CcEntry *e)
-{
-	for (int i = 0; i < ks->n; i++)
-	{
-		if (ks->original[i].origin == e->origin && ks->original[i].seq == e->seq)
-			return &ks->original[i];
-	}
-	if (ks->n > 0 && ks->resolved && ks->resolution.origin == e->origin &&
-		ks->resolution.seq == e->seq)
-		return &ks->resolution;
-	return NULL;
-}
-
-/*
- * PROTOCOL.md, full comparison: of keys in conflict the digest carries all
- * dots; what is not among them and covered by V goes.
- */
-CcVerdict
-cc_exact_away(CcWork *w)
-{
-	CcKeyState *ks = w->ours;
-	CcEntry    *e;
-
-	w->o->result = CC_UNCHANGED;
-	if (!read_ours(w, most_room(w, 0)))
-		return CC_MORE_SCRATCH;
-	e = find_dot(ks, w->c->entry);
-	if (e == NULL || e->hlc != w->c->entry->hlc)
-		return CC_LEAVE;
-	cc_check_evict(e);
-	if (e == &ks->resolution && w->c->gone)
-		ks->resolved = false;
-	else if (w->c->gone && ks->n > 1)
-		remove_original(ks, (int) (e - ks->original));
-	else
-		make_stub(e);
-	ks->since = cc_clock_ms();
-	return store_state(w, ks);
-}
-
-CcVerdict
-cc_exact_name(CcWork *w)
-{
-	CcKeyState *ks = w->ours;
-	CcEntry    *e;
-	CcEntry    *main;
-
-	w->o->result = CC_UNCHANGED;
-	if (!read_ours(w, most_room(w, 0)))
-		return CC_MORE_SCRATCH;
-	e = find_dot(ks, w->c->entry);
-	if (e == NULL)
-		return CC_LEAVE;
-	if (w->c->ask)
-		ks->asked = true;
-	main = ks->resolved ? &ks->resolution : &ks->original[ks->served];
-	w->new_dot = e == main;
-	if (e != main)
-	{
-		/* commit finds the place by this */
-		e->origin = CC_NO_ORIGIN;
-		e->seq = 0;
-	}
-	(void) store_state(w, ks);
-	if (!w->new_dot)
-		w->dot_at = cc_siblings_unnamed(&w->e);
-	return CC_STORE;
-}
-
-CcVerdict
-cc_exact_resolve(CcWork *w)
-{
-	const CcDecision *d = w->c->decision;
-	CcKeyState *ks = w->ours;
-	CcKeyState	result;
-
-	w->o->result = CC_UNCHANGED;
-	if (w->cur == NULL ||
-		((cc_header_flags(w->cur) & CC_F_PENDING) == 0 && cc_rule(unchanged)))
-		return CC_LEAVE;
-	if (!read_ours(w, most_room(w, d->vallen)))
-		return CC_MORE_SCRATCH;
-	/* PROTOCOL.md, resolver: only if the originals are still the same */
-	if (ks->n == 0 || (cc_rule(unchanged) && !same_originals(ks, w->c->state)))
-		return CC_LEAVE;
-	if (!cc_store_fits(w->c->ns, (Size) w->c->keylen + d->vallen))
-	{
-		w->o->result = CC_TOO_LARGE;
-		return CC_LEAVE;
-	}
-	(void) cc_work_store_new(w, d->type, d->flags, d->value, d->vallen,
-							 d->expires);
-	w->decided = d->how;
-	w->was_conflict = true;
-	if (!cc_rule(resolution))
-		return CC_STORE;
-	result = *ks;
-	result.resolved = true;
-	result.resolution = w->e;
-	result.how = d->how;
-	result.ninputs = 0;
-	for (int i = 0; i < ks->n; i++)
-	{
-		result.input[result.ninputs].writer = ks->original[i].writer;
-		result.input[result.ninputs++].hlc = ks->original[i].hlc;
-	}
-	result.since = cc_clock_ms();
-	result.asked = false;
-	result.tries = result.errlen = 0;
-	result.retry_at = 0;
-	return store_state(w, &result);
-}
-
-CcVerdict
-cc_exact_failed(CcWork *w)
-{
-	CcKeyState *ks = w->ours;
-	const char *error = w->c->error;
-
-	w->o->result = CC_UNCHANGED;
-	if (w->cur == NULL || (cc_header_flags(w->cur) & CC_F_PENDING) == 0)
-		return CC_LEAVE;
-	if (!read_ours(w, most_room(w, 0)))
-		return CC_MORE_SCRATCH;
-	if (w->c->state != NULL && !same_originals(ks, w->c->state))
-		return CC_LEAVE;
-	ks->retry_at = w->c->retry_at;
-	if (error != NULL)
-	{
-		ks->tries++;
-		ks->error = error;
-		ks->errlen = (int) strnlen(error, CC_SIB_ERROR_LEN);
-	}
-	return store_state(w, ks);
-}
-
-/* Whether our VV covers all that is there, which is nearly always so. */
-static bool
-all_covered(CcWork *w)
-{
-	return (cc_header_flags(w->cur) & CC_F_SIBLINGS) == 0 &&
-		cc_state_vv(w->cur->origin) >= w->cur->seq;
-}
-
-void
-cc_exact_settle(CcWork *w)
-{
-	static char values[CC_SIB_PEEK_ROOM];
-	CcKeyState *ours = w->ours;
-	CcKeyState	context;
-
-	if (w->cur == NULL || all_covered(w) ||
-		!cc_namespace_has(w->c->ns, CC_NS_KEEPS) ||
-		w->e.type == CC_COUNTER)
-		return;
-	cc_siblings_peek(w->p, w->cur, ours, values);
-	if (cc_siblings_pending(ours))
-	{
-		w->was_conflict = true;
-		w->decided = CC_HOW_WRITE;
-	}
-	context.ncontext = 0;
-	join_context(&context, ours);
-	for (int i = 0; i < ours->n; i++)
-		add_context(&context, ours->original[i].origin, ours->original[i].seq);
-	if (ours->resolved)
-		add_context(&context, ours->resolution.origin, ours->resolution.seq);
-	if (context.ncontext == 0 || !cc_rule(context))
-		return;
-	w->e.tail = w->context;
-	w->e.taillen = (uint32) cc_siblings_put_context(&context, w->context);
-	w->e.vallen += w->e.taillen;
-	w->e.flags |= CC_F_SIBLINGS;
+	return cc_exact_store_state(w, &result);
 }

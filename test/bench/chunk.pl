@@ -18,7 +18,8 @@ my @sources = (
 	map { "$top/src/$_.c" }
 	  qw(cache/cache cache/read cache/redot cache/durable cache/store cache/store_change
 	  cache/floor cache/state cache/changelog
-	  cache/evict cache/expire cache/counter cache/extra cache/namespace
+	  cache/siblings cache/exact
+	  cache/exact_own cache/apart cache/conflictlog cache/evict cache/expire cache/counter cache/extra cache/namespace
 	  cache/replay base/codec base/hlc base/vv));
 
 sub build

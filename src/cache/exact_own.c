@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * exact_own.c
+ *	  What this node does with a key that has siblings: loads it, takes one of
+ *	  them away, gives one a new name, decides it, writes over it.  See exact.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/exact_private.h"
+
+#include "cache/expire.h"
+#include "cache/namespace.h"
+
+CcVerdict
+cc_exact_load(CcWork *w)
+{
+	const CcEntry *e = w->c->entry;
+	CcKeyState	state;
+
+	w->o->result = CC_UNCHANGED;
+	if (!cc_exact_read_ours(w, cc_exact_most_room(w, e->vallen)))
+		return CC_MORE_SCRATCH;
+	if (!cc_siblings_parse(e, &state))
+		return CC_LEAVE;
+	if (cc_rule(clock_bound) && cc_rule(clock_bound_seen))
+		cc_hlc_observe(&cc.state->hlc, e->at);
+	cc_exact_drop_cleared(&state);
+	if (state.n == 0)
+		return CC_LEAVE;
+	return cc_exact_store_state(w, &state);
+}
+
+/* The original or resolution with a dot; NULL: none has it. */
+static CcEntry *
+find_dot(CcKeyState *ks, const CcEntry *e)
+{
+	for (int i = 0; i < ks->n; i++)
+	{
+		if (ks->original[i].origin == e->origin && ks->original[i].seq == e->seq)
+			return &ks->original[i];
+	}
+	if (ks->n > 0 && ks->resolved && ks->resolution.origin == e->origin &&
+		ks->resolution.seq == e->seq)
+		return &ks->resolution;
+	return NULL;
+}
+
+/*
+ * PROTOCOL.md, full comparison: of keys in conflict the digest carries all
+ * dots; what is not among them and covered by V goes.
+ */
+CcVerdict
+cc_exact_away(CcWork *w)
+{
+	CcKeyState *ks = w->ours;
+	CcEntry    *e;
+
+	w->o->result = CC_UNCHANGED;
+	if (!cc_exact_read_ours(w, cc_exact_most_room(w, 0)))
+		return CC_MORE_SCRATCH;
+	e = find_dot(ks, w->c->entry);
+	if (e == NULL || e->hlc != w->c->entry->hlc)
+		return CC_LEAVE;
+	cc_check_evict(e);
+	if (e == &ks->resolution && w->c->gone)
+		ks->resolved = false;
+	else if (w->c->gone && ks->n > 1)
+		cc_exact_remove_original(ks, (int) (e - ks->original));
+	else
+		cc_exact_make_stub(e);
+	ks->since = cc_clock_ms();
+	return cc_exact_store_state(w, ks);
+}
+
+CcVerdict
+cc_exact_name(CcWork *w)
+{
+	CcKeyState *ks = w->ours;
+	CcEntry    *e;
+	CcEntry    *main;
+
+	w->o->result = CC_UNCHANGED;
+	if (!cc_exact_read_ours(w, cc_exact_most_room(w, 0)))
+		return CC_MORE_SCRATCH;
+	e = find_dot(ks, w->c->entry);
+	if (e == NULL)
+		return CC_LEAVE;
+	if (w->c->ask)
+		ks->asked = true;
+	main = ks->resolved ? &ks->resolution : &ks->original[ks->served];
+	w->new_dot = e == main;
+	if (e != main)
+	{
+		/* commit finds the place by this */
+		e->origin = CC_NO_ORIGIN;
+		e->seq = 0;
+	}
+	(void) cc_exact_store_state(w, ks);
+	if (!w->new_dot)
+		w->dot_at = cc_siblings_unnamed(&w->e);
+	return CC_STORE;
+}
+
+CcVerdict
+cc_exact_resolve(CcWork *w)
+{
+	const CcDecision *d = w->c->decision;
+	CcKeyState *ks = w->ours;
+	CcKeyState	result;
+
+	w->o->result = CC_UNCHANGED;
+	if (w->cur == NULL ||
+		((cc_header_flags(w->cur) & CC_F_PENDING) == 0 && cc_rule(unchanged)))
+		return CC_LEAVE;
+	if (!cc_exact_read_ours(w, cc_exact_most_room(w, d->vallen)))
+		return CC_MORE_SCRATCH;
+	/* PROTOCOL.md, resolver: only if the originals are still the same */
+	if (ks->n == 0 ||
+		(cc_rule(unchanged) && !cc_exact_same_originals(ks, w->c->state)))
+		return CC_LEAVE;
+	if (!cc_store_fits(w->c->ns, (Size) w->c->keylen + d->vallen))
+	{
+		w->o->result = CC_TOO_LARGE;
+		return CC_LEAVE;
+	}
+	(void) cc_work_store_new(w, d->type, d->flags, d->value, d->vallen,
+							 d->expires);
+	w->decided = d->how;
+	w->was_conflict = true;
+	if (!cc_rule(resolution))
+		return CC_STORE;
+	result = *ks;
+	result.resolved = true;
+	result.resolution = w->e;
+	result.how = d->how;
+	result.ninputs = 0;
+	for (int i = 0; i < ks->n; i++)
+	{
+		result.input[result.ninputs].writer = ks->original[i].writer;
+		result.input[result.ninputs++].hlc = ks->original[i].hlc;
+	}
+	result.since = cc_clock_ms();
+	result.asked = false;
+	result.tries = result.errlen = 0;
+	result.retry_at = 0;
+	return cc_exact_store_state(w, &result);
+}
+
+CcVerdict
+cc_exact_failed(CcWork *w)
+{
+	CcKeyState *ks = w->ours;
+	const char *error = w->c->error;
+
+	w->o->result = CC_UNCHANGED;
+	if (w->cur == NULL || (cc_header_flags(w->cur) & CC_F_PENDING) == 0)
+		return CC_LEAVE;
+	if (!cc_exact_read_ours(w, cc_exact_most_room(w, 0)))
+		return CC_MORE_SCRATCH;
+	if (w->c->state != NULL && !cc_exact_same_originals(ks, w->c->state))
+		return CC_LEAVE;
+	ks->retry_at = w->c->retry_at;
+	if (error != NULL)
+	{
+		ks->tries++;
+		ks->error = error;
+		ks->errlen = (int) strnlen(error, CC_SIB_ERROR_LEN);
+	}
+	return cc_exact_store_state(w, ks);
+}
+
+/* Whether our VV covers all that is there, which is nearly always so. */
+static bool
+all_covered(CcWork *w)
+{
+	return (cc_header_flags(w->cur) & CC_F_SIBLINGS) == 0 &&
+		cc_state_vv(w->cur->origin) >= w->cur->seq;
+}
+
+void
+cc_exact_settle(CcWork *w)
+{
+	static char values[CC_SIB_PEEK_ROOM];
+	CcKeyState *ours = w->ours;
+	CcKeyState	context;
+
+	if (w->cur == NULL || all_covered(w) ||
+		!cc_namespace_has(w->c->ns, CC_NS_KEEPS) ||
+		w->e.type == CC_COUNTER)
+		return;
+	cc_siblings_peek(w->p, w->cur, ours, values);
+	if (cc_siblings_pending(ours))
+	{
+		w->was_conflict = true;
+		w->decided = CC_HOW_WRITE;
+	}
+	context.ncontext = 0;
+	cc_exact_join_context(&context, ours);
+	for (int i = 0; i < ours->n; i++)
+		cc_exact_add_context(&context, ours->original[i].origin, ours->original[i].seq);
+	if (ours->resolved)
+		cc_exact_add_context(&context, ours->resolution.origin, ours->resolution.seq);
+	if (context.ncontext == 0 || !cc_rule(context) ||
+		!cc_store_fits(w->c->ns, (Size) w->e.keylen + w->e.vallen +
+					   CC_SIB_CONTEXT_ROOM))
+		return;
+	w->e.tail = w->context;
+	w->e.taillen = (uint32) cc_siblings_put_context(&context, w->context);
+	w->e.vallen += w->e.taillen;
+	w->e.flags |= CC_F_SIBLINGS;
+}

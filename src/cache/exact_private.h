@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * exact_private.h
+ *	  What exact.c and exact_own.c share.
+ *
+ * Locking: as exact.h.
+ *
+ * May include: exact.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef CC_EXACT_PRIVATE_H
+#define CC_EXACT_PRIVATE_H
+
+#include "cache/exact.h"
+
+/*
+ * Copies the whole of the current value to scratch and parses it into w->ours
+ * (n = 0: nothing is there), with room for `extra` bytes behind it.  False:
+ * scratch is too short.
+ */
+extern bool cc_exact_read_ours(CcWork *w, Size extra);
+
+/* Most that building a state of what is here and `more` bytes can take. */
+extern Size cc_exact_most_room(CcWork *w, Size more);
+
+/* Index of the original that is the same write; -1: none is. */
+extern int	cc_exact_find_original(const CcKeyState *ks, const CcEntry *e);
+
+/* Takes one out; `served` is -1 when it was that one. */
+extern void cc_exact_remove_original(CcKeyState *ks, int i);
+extern int	cc_exact_newest_original(const CcKeyState *ks);
+
+/* It has lost its value. */
+extern void cc_exact_make_stub(CcEntry *e);
+
+/* What is at or below the horizon does not exist. */
+extern void cc_exact_drop_cleared(CcKeyState *ks);
+
+/* Adds to a context, unless our VV covers it. */
+extern void cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq);
+extern void cc_exact_join_context(CcKeyState *to, const CcKeyState *from);
+
+extern bool cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b);
+
+/* Makes the state the entry that shall be; values go where they do not fit. */
+extern CcVerdict cc_exact_store_state(CcWork *w, CcKeyState *ks);
+
+#endif							/* CC_EXACT_PRIVATE_H */
