@@ -356,6 +356,32 @@ COMMENT ON VIEW cache_namespaces IS
 GRANT SELECT ON cache_namespaces TO PUBLIC;
 
 --
+-- Merge functions
+--
+
+CREATE TYPE cache_merge AS (
+    action text,
+    value text,
+    ttl interval,
+    state jsonb
+);
+
+COMMENT ON TYPE cache_merge IS
+'what a merge function of the full form decides: action is one of ours, theirs, write (value, ttl), delete, defer, stop; state goes to its next call';
+
+CREATE FUNCTION cache_set_merge(
+    namespace text,
+    merge regprocedure,
+    args jsonb DEFAULT NULL,
+    fetcher regprocedure DEFAULT NULL
+) RETURNS void
+AS 'MODULE_PATHNAME', 'cachecluster_set_merge'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_set_merge(text, regprocedure, jsonb, regprocedure) IS
+'lets a function decide the conflicts of a namespace: f(ours cache_entry, theirs cache_entry) RETURNS cache_entry, or with a third argument, state jsonb, RETURNS cache_merge; it runs as the owner of the namespace, with pg_catalog as search_path';
+
+--
 -- Keeping the cache in step with tables
 --
 

@@ -59,16 +59,23 @@
 	CreateWaitEventSet(TopMemoryContext, (n))
 #endif
 
-/* Rights on a database; the users include utils/acl.h, catalog/pg_database.h. */
+/*
+ * Rights on a database and on a function; the users include utils/acl.h and
+ * catalog/pg_database.h, catalog/pg_proc.h.
+ */
 #if PG_VERSION_NUM >= 160000
 #define cc_owns_database(db, role) \
 	object_ownercheck(DatabaseRelationId, (db), (role))
 #define cc_database_aclcheck(db, role, mode) \
 	object_aclcheck(DatabaseRelationId, (db), (role), (mode))
+#define cc_proc_aclcheck(proc, role, mode) \
+	object_aclcheck(ProcedureRelationId, (proc), (role), (mode))
 #else
 #define cc_owns_database(db, role)	pg_database_ownercheck((db), (role))
 #define cc_database_aclcheck(db, role, mode) \
 	pg_database_aclcheck((db), (role), (mode))
+#define cc_proc_aclcheck(proc, role, mode) \
+	pg_proc_aclcheck((proc), (role), (mode))
 #endif
 
 /* Intervals can be infinite since 17. */

@@ -22,12 +22,11 @@
 
 #include "access/htup_details.h"
 #include "base/stats.h"
-#include "cache/counter.h"
 #include "cache/xact.h"
-#include "cluster/membership.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "funcs/args.h"
+#include "funcs/entryrow.h"
 #include "funcs/listing.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -37,18 +36,6 @@ PG_FUNCTION_INFO_V1(cachecluster_entry);
 PG_FUNCTION_INFO_V1(cachecluster_entries);
 PG_FUNCTION_INFO_V1(cachecluster_keys);
 PG_FUNCTION_INFO_V1(cachecluster_count);
-
-/* Columns of the composite type cache_entry */
-enum
-{
-	COL_NAMESPACE, COL_KEY, COL_VALUE, COL_VALUE_TYPE, COL_EXPIRES_AT,
-	COL_VERSION, COL_ORIGIN, COL_WRITTEN_AT, NCOLS
-};
-
-static const char *const type_names[] = {
-	[CC_TEXT] = "text", [CC_JSONB] = "jsonb", [CC_BYTEA] = "bytea",
-	[CC_COUNTER] = "counter"
-};
 
 /* A running cache_entries or cache_keys */
 typedef struct Rows
@@ -60,82 +47,6 @@ typedef struct Rows
 	MemoryContextCallback freed;
 } Rows;
 
-/* The name of the node that wrote, or its id in hex where it has none. */
-static char *
-node_name(uint16 origin)
-{
-	const CcNodeId *id = &cc_origin(origin)->node;
-	int			slot = cc_membership_find(id);
-	char		name[CC_NAME_LEN];
-	char		hex[CC_ID_TEXT_LEN];
-	char	   *text;
-
-	name[0] = '\0';
-	if (slot >= 0)
-	{
-		cc_lock_shared(&cc.members->lock);
-		strlcpy(name, cc.members->member[slot].name, sizeof(name));
-		cc_unlock(&cc.members->lock);
-	}
-	text = cc_args_name(name);
-	return text != NULL ? text : pstrdup(cc_id_text(id, hex));
-}
-
-/* The value as text, whatever its type; false when it cannot be shown. */
-static bool
-value_text(const CcEntry *e, Datum *value)
-{
-	int64		number;
-
-	if (e->type == CC_BYTEA)
-	{
-		char	   *hex = palloc((Size) e->vallen * 2 + 3);
-
-		memcpy(hex, "\\x", 2);
-		hex[2 + hex_encode(e->value, e->vallen, hex + 2)] = '\0';
-		*value = CStringGetTextDatum(hex);
-		return true;
-	}
-	if (e->type == CC_COUNTER)
-	{
-		if (!cc_counter_value(e->value, e->vallen, &number))
-			return false;
-		*value = CStringGetTextDatum(psprintf(INT64_FORMAT, number));
-		return true;
-	}
-	if (!cc_args_is_text(e->value, e->vallen))
-		return false;
-	*value = PointerGetDatum(cstring_to_text_with_len(e->value, e->vallen));
-	return true;
-}
-
-/* The columns of cache_entry; false when key or value cannot be shown. */
-static bool
-form_row(const CcEntry *e, const char *origin, Datum *values, bool *nulls)
-{
-	memset(nulls, 0, NCOLS * sizeof(bool));
-	if (!cc_args_is_text(e->key, e->keylen))
-		return false;
-	nulls[COL_VALUE] = (e->flags & CC_F_NULL) != 0;
-	if (!nulls[COL_VALUE] && !value_text(e, &values[COL_VALUE]))
-		return false;
-
-	values[COL_NAMESPACE] = CStringGetTextDatum(cc_namespace(e->ns)->name);
-	values[COL_KEY] =
-		PointerGetDatum(cstring_to_text_with_len(e->key, e->keylen));
-	values[COL_VALUE_TYPE] = CStringGetTextDatum(type_names[e->type]);
-	nulls[COL_EXPIRES_AT] = e->expires == 0;
-	values[COL_EXPIRES_AT] =
-		TimestampTzGetDatum(cc_args_timestamp(e->expires));
-	/* one that waits for commit has no version and was not written yet */
-	values[COL_VERSION] = Int64GetDatum((int64) e->hlc);
-	nulls[COL_WRITTEN_AT] = e->hlc == 0;
-	values[COL_ORIGIN] = CStringGetTextDatum(origin);
-	values[COL_WRITTEN_AT] =
-		TimestampTzGetDatum(cc_args_timestamp(cc_hlc_to_ms(e->hlc)));
-	return true;
-}
-
 Datum
 cachecluster_entry(PG_FUNCTION_ARGS)
 {
@@ -143,12 +54,12 @@ cachecluster_entry(PG_FUNCTION_ARGS)
 	CcKey		k;
 	CcEntry		e;
 	CcBuf		buf;
-	Datum		values[NCOLS];
-	bool		nulls[NCOLS];
+	Datum		values[CC_ROW_COLUMNS];
+	bool		nulls[CC_ROW_COLUMNS];
 
 	cc_args_key(fcinfo, 1, CC_PRIV_READ, &k);
 	InitMaterializedSRF(fcinfo, 0);
-	if (rsinfo->setDesc->natts != NCOLS)
+	if (rsinfo->setDesc->natts != CC_ROW_COLUMNS)
 		elog(ERROR, "type cache_entry has %d columns", rsinfo->setDesc->natts);
 
 	cc_buf_init(&buf);
@@ -159,7 +70,7 @@ cachecluster_entry(PG_FUNCTION_ARGS)
 		cc_stats_count(found ? CC_STAT_HITS : CC_STAT_MISSES, k.ns, 1);
 		if (found)
 		{
-			if (!form_row(&e, node_name(e.writer), values, nulls))
+			if (!cc_entryrow_form(&e, cc_entryrow_node(e.writer), values, nulls))
 				ereport(ERROR,
 						(errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
 						 errmsg("value of cache key \"%s\" is not text in "
@@ -183,7 +94,7 @@ listing_name(Rows *r, uint16 origin)
 {
 	if (r->names[origin] == NULL)
 		r->names[origin] = MemoryContextStrdup(GetMemoryChunkContext(r->names),
-											   node_name(origin));
+											   cc_entryrow_node(origin));
 	return r->names[origin];
 }
 
@@ -242,8 +153,8 @@ entry_desc(FunctionCallInfo fcinfo)
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
-		desc->natts != NCOLS)
-		elog(ERROR, "type cache_entry has not %d columns", NCOLS);
+		desc->natts != CC_ROW_COLUMNS)
+		elog(ERROR, "type cache_entry has not %d columns", CC_ROW_COLUMNS);
 	return BlessTupleDesc(desc);
 }
 
@@ -255,8 +166,8 @@ cachecluster_entries(PG_FUNCTION_ARGS)
 	CcEntry		e;
 	const char *key;
 	uint16		keylen;
-	Datum		values[NCOLS];
-	bool		nulls[NCOLS];
+	Datum		values[CC_ROW_COLUMNS];
+	bool		nulls[CC_ROW_COLUMNS];
 
 	if (SRF_IS_FIRSTCALL())
 	{
@@ -277,7 +188,7 @@ cachecluster_entries(PG_FUNCTION_ARGS)
 
 		r->buf.len = 0;
 		if (!cc_xact_peek(r->ns, key, keylen, &e, &r->buf) ||
-			!form_row(&e, listing_name(r, e.writer), values, nulls))
+			!cc_entryrow_form(&e, listing_name(r, e.writer), values, nulls))
 			continue;
 		tuple = heap_form_tuple(context->tuple_desc, values, nulls);
 		SRF_RETURN_NEXT(context, HeapTupleGetDatum(tuple));

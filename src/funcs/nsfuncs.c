@@ -23,7 +23,7 @@
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
-#include "funcs/args.h"
+#include "funcs/nsfuncs.h"
 #include "funcs/privileges.h"
 #include "miscadmin.h"
 #include "parser/scansup.h"
@@ -166,9 +166,10 @@ read_on_split(FunctionCallInfo fcinfo, CcDeclaration *d)
 						 "longest_ttl, merge, manual.")));
 	if (i == CC_SPLIT_MERGE && d->merge[0] == '\0')
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("merge functions are not supported yet"),
-				 errhint("Use another policy for on_split.")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("on_split \"merge\" needs a merge function"),
+				 errhint("Set it with cache_set_merge(namespace, function), "
+						 "which sets on_split too.")));
 	d->on_split = (uint8) i;
 }
 
@@ -236,6 +237,19 @@ change_now(CcSystemChange *s)
 
 	reject(result);
 	return o.pos;
+}
+
+bool
+cc_nsfuncs_store(uint16 ns, CcDeclaration *d)
+{
+	uint64		pos = 0;
+	CcResult	result = cc_namespace_store(ns, d, &pos);
+
+	if (result == CC_UNCHANGED)
+		return false;
+	reject(result);
+	wait_for_journal(pos);
+	return true;
 }
 
 /*
@@ -314,8 +328,6 @@ declare(FunctionCallInfo fcinfo, uint16 ns)
 	CcDeclaration d;
 	CcDeclaration old;
 	bool		exists = begin_declaration(ns, &d);
-	uint64		pos = 0;
-	CcResult	result;
 
 	memcpy(&old, &d, sizeof(d));
 	read_settings(fcinfo, &d, exists);
@@ -329,12 +341,7 @@ declare(FunctionCallInfo fcinfo, uint16 ns)
 	 */
 	if (!exists && cc_namespace_was_dropped(ns))
 		reject(cc_cache_clear(ns));
-	result = cc_namespace_store(ns, &d, &pos);
-	if (result == CC_UNCHANGED)
-		return false;
-	reject(result);
-	wait_for_journal(pos);
-	return true;
+	return cc_nsfuncs_store(ns, &d);
 }
 
 Datum
@@ -360,9 +367,8 @@ cachecluster_namespace(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* A namespace that exists, for a function that takes its name first. */
-static uint16
-existing(FunctionCallInfo fcinfo)
+uint16
+cc_nsfuncs_existing(FunctionCallInfo fcinfo)
 {
 	require_ready();
 	return cc_args_namespace(fcinfo, 0, 0);
@@ -371,7 +377,7 @@ existing(FunctionCallInfo fcinfo)
 Datum
 cachecluster_drop_namespace(PG_FUNCTION_ARGS)
 {
-	uint16		ns = existing(fcinfo);
+	uint16		ns = cc_nsfuncs_existing(fcinfo);
 	CcSystemChange s;
 
 	cc_privileges_check_owner(ns);
@@ -479,8 +485,6 @@ static bool
 set_privileges(uint16 ns, const char *role, uint8 bits, bool grant)
 {
 	CcDeclaration d;
-	uint64		pos = 0;
-	CcResult	result;
 
 	if (!cc_namespace_read(ns, &d))
 		ereport(ERROR,
@@ -496,18 +500,13 @@ set_privileges(uint16 ns, const char *role, uint8 bits, bool grant)
 			(void) get_role_oid(role, false);
 		return true;
 	}
-	result = cc_namespace_store(ns, &d, &pos);
-	if (result == CC_UNCHANGED)
-		return false;
-	reject(result);
-	wait_for_journal(pos);
-	return true;
+	return cc_nsfuncs_store(ns, &d);
 }
 
 static void
 change_privileges(FunctionCallInfo fcinfo, bool grant)
 {
-	uint16		ns = existing(fcinfo);
+	uint16		ns = cc_nsfuncs_existing(fcinfo);
 	char	   *role = text_arg(fcinfo, 1, "role");
 	uint8		bits = parse_privileges(text_arg(fcinfo, 2, "privileges"));
 
