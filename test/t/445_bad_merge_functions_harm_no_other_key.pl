@@ -54,7 +54,7 @@ my $faulty = q{
 			ours.value_type := 'xml';
 		ELSIF kind = 'json' THEN
 			ours.value_type := 'jsonb';
-			ours.value := '{"not json';
+			ours.value := '"not json';
 		ELSE
 			ours.value := 'merged';
 		END IF;
