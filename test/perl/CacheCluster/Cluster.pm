@@ -419,6 +419,89 @@ sub same_digest
 	return ok(0, $test_name);
 }
 
+# All that a node holds in replicated namespaces (those given, or all) of the
+# database, a line an entry: what is served, until when, and which write it is.
+sub contents
+{
+	my ($self, $which, @namespaces) = @_;
+	my $only = join ',', map { "'$_'" } @namespaces;
+	$only = $only eq '' ? '' : "AND n.name IN ($only)";
+	return $self->psql($which, qq{
+		SELECT n.name, e.key, e.value, e.value_type,
+			extract(epoch FROM e.expires_at), e.version, e.origin
+		FROM cache_namespaces n,
+			LATERAL cache_entries('%', namespace => n.name) e
+		WHERE n.database = current_database() AND n.replicate $only
+		ORDER BY n.name COLLATE "C", e.key COLLATE "C"});
+}
+
+# A test: the nodes (all that run) hold the same in the namespaces given, or in
+# all that are replicated.
+sub same_contents
+{
+	my ($self, $test_name, @namespaces) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($first, @others) = $self->running;
+	my $expected = $self->contents($first, @namespaces);
+	foreach my $which (@others)
+	{
+		my $found = $self->contents($which, @namespaces);
+		next if $found eq $expected;
+		diag("$first and $which differ:\n"
+			  . differences($first, $expected, $which, $found));
+		return ok(0, $test_name);
+	}
+	return ok(1, $test_name);
+}
+
+# The first lines that only one of two texts has.
+sub differences
+{
+	my ($name, $text, $other_name, $other_text) = @_;
+	my %side = map { $_ => $name } split /\n/, $text;
+	foreach (split /\n/, $other_text)
+	{
+		if (exists $side{$_}) { delete $side{$_}; }
+		else { $side{$_} = $other_name; }
+	}
+	my @lines = map { "$side{$_}: $_" } sort keys %side;
+	splice @lines, 20 if @lines > 20;
+	return join "\n", @lines;
+}
+
+# Runs SQL on all nodes that run.
+sub psql_all
+{
+	my ($self, $sql) = @_;
+	$self->psql($_, $sql) foreach $self->running;
+	return;
+}
+
+# Keys of a namespace that wait for a decision, as a node sees them.
+sub pending
+{
+	my ($self, $which, $namespace) = @_;
+	return $self->psql($which, qq{
+		SELECT coalesce(string_agg(key, ',' ORDER BY key COLLATE "C"), '')
+		FROM (SELECT DISTINCT key FROM cache_conflicts
+			  WHERE namespace = '$namespace' AND decision = 'pending') AS c});
+}
+
+# Waits until some keys of a namespace, and no others, wait for a decision on
+# the nodes (all that run): wait_pending('ns', 'a,b').
+sub wait_pending
+{
+	my ($self, $namespace, $keys, @which) = @_;
+	$self->wait_for($_, qq{
+		SELECT coalesce(string_agg(key, ',' ORDER BY key COLLATE "C"), '')
+			= '$keys'
+		FROM (SELECT DISTINCT key FROM cache_conflicts
+			  WHERE namespace = '$namespace' AND decision = 'pending') AS c},
+		"exactly '$keys' to be pending in $namespace")
+	  foreach $self->running(@which);
+	return 1;
+}
+
 # Links, for groups with proxies. Both directions of a link are two connections,
 # each through the proxy of the node that is called.
 
@@ -437,6 +520,53 @@ sub split
 		$self->on_link($how || 'cut', $x, $_) foreach @$other_side;
 	}
 	return;
+}
+
+# Parts the group into islands that know of it: cuts every link between them
+# and waits until everybody on either side has declared those beyond down:
+# part([1], [2, 3]).
+sub part
+{
+	my ($self, @islands) = @_;
+	my @pairs;
+	foreach my $i (0 .. $#islands)
+	{
+		foreach my $j ($i + 1 .. $#islands)
+		{
+			$self->split($islands[$i], $islands[$j]);
+			foreach my $x (@{ $islands[$i] })
+			{
+				push @pairs, map { [ $x, $_ ] } @{ $islands[$j] };
+			}
+		}
+	}
+	foreach my $pair (@pairs)
+	{
+		$self->wait_peer_state($pair->[0], $pair->[1], 'down');
+		$self->wait_peer_state($pair->[1], $pair->[0], 'down');
+	}
+
+	# Down is what a link is; apart they are when no path is left.
+	foreach my $island (@islands)
+	{
+		my $size = @$island;
+		$self->wait_for($_,
+			"SELECT reachable = $size FROM cache_status()",
+			"an island of $size")
+		  foreach @$island;
+	}
+	return 1;
+}
+
+# Mends all links and waits until those that run are one group again in which
+# nothing is left to do for the policies.
+sub rejoin
+{
+	my ($self) = @_;
+	$self->mend;
+	my $count = () = $self->running;
+	$self->wait_reachable($_, $count) foreach $self->running;
+	return $self->wait_converged;
 }
 
 # Mends the link between two nodes, or all links.
