@@ -11,7 +11,7 @@ use IPC::Run;
 
 use CacheCluster::Standalone;
 
-our @EXPORT = qw(heading tell show show_all show_row query holds fail progress
+our @EXPORT = qw(heading tell show show_all show_row run_all query holds fail progress
   progress_end watch arrived);
 
 my $is_terminal = -t $terminal && ($ENV{TERM} // 'dumb') ne 'dumb';
@@ -150,6 +150,15 @@ sub show_all
 	}
 	print_table('    ', \@names, @rows);
 	return @texts;
+}
+
+# Runs one statement that returns nothing on several nodes and shows it once.
+sub run_all
+{
+	my ($nodes, $sql) = @_;
+	query($_, $sql) foreach @$nodes;
+	print_statement('on each=#', $sql);
+	return;
 }
 
 # One row as a list of names and values.
