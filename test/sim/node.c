@@ -6,7 +6,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sim.h"
+#include "history.h"
 
 #define SYSTEM_ID		UINT64CONST(7700000000000000077)
 #define SIM_INTERVALS	32
@@ -164,6 +164,7 @@ writer_main(void *arg)
 	node->files = cc_files_start(SYSTEM_ID);
 	sim_check_loaded(node);
 	cc_membership_rebuild();
+	cc_splits_load();
 	cc_state_set_phase(CC_PENDING);
 
 	for (;;)
@@ -378,6 +379,17 @@ do_duties(SimNode *node, uint32 seed_bits, bool others)
 					  seed_bits != 0);
 }
 
+/* Who can be reached, what was written apart, what is to be decided. */
+static int64
+heal(void)
+{
+	int64		now = cc_monotonic_ms();
+
+	(void) cc_reach_update(now);
+	cc_splits_update(now, sim.cfg.peer_timeout_ms, sim.cfg.heartbeat_ms);
+	return cc_heal_step(now, sim.cfg.peer_timeout_ms);
+}
+
 static void
 replicator_main(void *arg)
 {
@@ -391,7 +403,7 @@ replicator_main(void *arg)
 		sim_sleep(SIM_MS(5));
 	for (;;)
 	{
-		int64		due = PG_INT64_MAX;
+		int64		due;
 		SimTime		wait;
 
 		if (sim.now >= next_round)
@@ -407,6 +419,7 @@ replicator_main(void *arg)
 		if (pg_atomic_read_u32(&cc.members->removed) != 0)
 			sim_node_kill_removed(node);
 		(void) cc_changelog_published();
+		due = PG_INT64_MAX;
 		for (int i = 0; i < SIM_MAX_NODES; i++)
 		{
 			SimPeer    *p = &node->peer[i];
@@ -418,6 +431,7 @@ replicator_main(void *arg)
 			if (p->conn != NULL)
 				due = Min(due, cc_sender_due(sim_net_sender(p->conn)));
 		}
+		due = Min(due, heal());
 		wait = next_round - sim.now;
 		if (due != PG_INT64_MAX)
 			wait = Min(wait, SIM_MS(due - cc_monotonic_ms()));
@@ -484,6 +498,7 @@ sim_node_start(SimNode *node)
 	node->replicator = sim_fiber_start(node, "replicator", node->life,
 									   replicator_main, node);
 	sim_client_reader(node);
+	sim_merger_start(node);
 }
 
 /* The server stops at once; what its processes did not write is lost. */
