@@ -113,7 +113,7 @@ cc_journal_put_bucket(CcBlockWriter *w, CcPartitionShared *p, uint32 bucket,
 		for (h = cc_store_first(p, bucket); h != NULL; h = cc_store_next(p, h))
 		{
 			if (hash == NULL || h->hash == *hash)
-				need += CC_RECORD_ENTRY_MAX + (Size) h->keylen + h->vallen;
+				need += cc_record_room(h);
 		}
 		if (need <= cc_buf_room(&enc->buf))
 			break;

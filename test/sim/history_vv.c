@@ -24,7 +24,8 @@ has_seen(SimHistory *k, const SimSet *seen, int w)
 		return false;
 	for (int i = 0; i < k->n; i++)
 	{
-		if (sim_set_has(seen, i) && k->write[i]->hlc > k->write[w]->hlc)
+		if (i != w && sim_set_has(seen, i) &&
+			k->write[i]->hlc >= k->write[w]->hlc)
 			return true;
 	}
 	return false;
