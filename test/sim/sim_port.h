@@ -267,7 +267,8 @@ typedef struct CcLock
 	X(join_version) \
 	X(left_out) \
 	X(owed_comparison) \
-	X(touch)
+	X(touch) \
+	X(path_records)
 
 typedef enum SimRule
 {
