@@ -181,6 +181,7 @@ writer_main(void *arg)
 			work = next_work();
 			due = sim.now + SIM_MS(Max(left, 0));
 		}
+		cc_splits_save(cc_monotonic_ms(), false);
 		if (sim.now >= next_sweep || node->sweep_now)
 		{
 			node->sweep_now = false;
@@ -194,6 +195,7 @@ writer_main(void *arg)
 		stall_writer(node);
 	}
 	cc_state_set_phase(CC_CLOSED);
+	cc_splits_save(cc_monotonic_ms(), true);
 	cc_files_stop(node->files);
 	cc_files_free(node->files);
 	node->files = NULL;
@@ -359,6 +361,15 @@ drop_removed(SimNode *node)
 }
 
 static void
+follow_reach(void)
+{
+	int64		now = cc_monotonic_ms();
+
+	(void) cc_reach_update(now);
+	cc_splits_update(now, sim.cfg.peer_timeout_ms, sim.cfg.heartbeat_ms);
+}
+
+static void
 do_duties(SimNode *node, uint32 seed_bits, bool others)
 {
 	int64		now = cc_monotonic_ms();
@@ -377,17 +388,7 @@ do_duties(SimNode *node, uint32 seed_bits, bool others)
 	cc_detector_check(now, sim.cfg.peer_timeout_ms);
 	cc_detector_phase(now, node->began, sim.cfg.startup_timeout_ms,
 					  seed_bits != 0);
-}
-
-/* Who can be reached, what was written apart, what is to be decided. */
-static int64
-heal(void)
-{
-	int64		now = cc_monotonic_ms();
-
-	(void) cc_reach_update(now);
-	cc_splits_update(now, sim.cfg.peer_timeout_ms, sim.cfg.heartbeat_ms);
-	return cc_heal_step(now, sim.cfg.peer_timeout_ms);
+	follow_reach();
 }
 
 static void
@@ -431,7 +432,8 @@ replicator_main(void *arg)
 			if (p->conn != NULL)
 				due = Min(due, cc_sender_due(sim_net_sender(p->conn)));
 		}
-		due = Min(due, heal());
+		if (cc_reach_is_news())
+			follow_reach();
 		wait = next_round - sim.now;
 		if (due != PG_INT64_MAX)
 			wait = Min(wait, SIM_MS(due - cc_monotonic_ms()));
