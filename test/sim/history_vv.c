@@ -189,7 +189,7 @@ sim_history_durable(SimNode *node, int key)
 	{
 		bool		replaced = false;
 
-		if (!sim_set_has(had, w) || sim_set_has(&s->loaded, w) ||
+		if (!sim_set_has(had, w) || has_seen(k, &s->loaded, w) ||
 			k->write[w]->hlc <= sim_horizon(SIM_KEPT) ||
 			sim_set_has(&k->lost, w))
 			continue;
