@@ -265,12 +265,17 @@ begin_end(void)
 	sim.quiet = true;
 	sim.cfg.yield_max /= 4;
 	sim.cfg.errors = 0;
+	/* who is not heard in time is out of reach again, and that is written */
+	sim.cfg.latency_tail = 0;
 	mend_all();
 	for (int i = 0; i < SIM_MAX_NODES; i++)
 	{
 		SimNode    *node = &sim.node[i];
 
 		node->full_until = node->stall_until = 0;
+		/* clocks too far apart would split the group for ever */
+		node->offset_ms = Max(-sim.cfg.max_skew_ms / 3,
+							  Min(sim.cfg.max_skew_ms / 3, node->offset_ms));
 		if (!node->exists || node->removed)
 			continue;
 		if (node->up && !node->stopping)
