@@ -10,11 +10,12 @@
  *	'N'  u8 dlen, database, u8 nlen, name
  *			the next namespace of its dictionary
  *	'E'  an entry:
- *			u8 kind (CcType | flags << 4), u8 bits, u16 ns, u16 origin,
+ *			u8 kind (CcType | flags << 3), u8 bits, u16 ns, u16 origin,
  *			u16 writer, u64 hlc, u64 seq,
  *			u64 at, u16 at_node		if bits & 1
  *			u64 expires				if bits & 2
  *			u16 keylen, u32 vallen, key, value
+ *			(the origins in a block of siblings are the dictionary's)
  *	'V'  u16 n, n times (u16 origin, u64 seq)		a VV
  *	'G'  likewise									the forgotten-vector
  *	'R'  likewise									a raise
@@ -40,6 +41,9 @@
 /* Most that an entry and what it adds to dictionaries take, but key, value */
 #define CC_RECORD_ENTRY_MAX	(3 * 25 + 3 + 2 * CC_NAME_LEN + 64)
 
+/* And so much more where the entry has siblings (siblings.h) */
+#define CC_RECORD_SIBLINGS_MAX	(160 * 25)
+
 typedef struct CcEncoder
 {
 	CcBuf		buf;
@@ -58,6 +62,15 @@ extern void cc_encoder_reset(CcEncoder *enc);
 
 /* Index of an origin in this message, announced if new. */
 extern uint16 cc_encode_origin(CcEncoder *enc, uint16 origin);
+
+/* Room that an entry of the store needs. */
+static inline Size
+cc_record_room(const CcHeaderShared *h)
+{
+	return CC_RECORD_ENTRY_MAX + (Size) h->keylen + h->vallen +
+		(unlikely((cc_header_flags(h) & CC_F_SIBLINGS) != 0) ?
+		 CC_RECORD_SIBLINGS_MAX : 0);
+}
 
 /*
  * Adds an entry of the store; the partition is locked.  False (and nothing
@@ -90,6 +103,9 @@ typedef struct CcDecoder
 	uint16	   *ns;
 	const char *error;			/* why the message is refused */
 
+	uint64		latest;			/* highest HLC in the entry decoded last */
+	CcBuf		block;			/* its value, where it has siblings */
+
 	/*
 	 * Only looks: origins and namespaces that we don't know are not added but
 	 * read as CC_NO_ORIGIN and CC_NO_NS, and are left out of vectors.  For a
@@ -110,8 +126,10 @@ extern char cc_decode_next(CcDecoder *dec);
 
 /*
  * The body of the record that cc_decode_next has returned.  False when it is
- * bad.  Key and value of an entry point into the message; a CC_STUB has no
- * value, types, flags, lengths and indexes are checked, hash is filled.
+ * bad.  Key and value of an entry point into the message, or, where it has
+ * siblings, the value into the decoder, until the next one is decoded; a
+ * CC_STUB has no value but its blocks; types, flags, lengths and indexes are
+ * checked, hash is filled.
  */
 extern bool cc_decode_entry(CcDecoder *dec, CcEntry *e);
 extern bool cc_decode_vv(CcDecoder *dec, CcVV *v);
