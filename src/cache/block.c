@@ -10,7 +10,7 @@
 #include "cache/files.h"
 
 #define FILE_MAGIC		0x31464343	/* "CCF1" */
-#define FILE_VERSION	1
+#define FILE_VERSION	2
 #define FILE_HEAD		56
 
 /* Where a block's head has what */

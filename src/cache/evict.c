@@ -8,6 +8,7 @@
 #include "cache/evict.h"
 
 #include "cache/expire.h"
+#include "cache/siblings.h"
 
 /* How far the hand looks for something stable before it takes what it has */
 #define HAND_STEPS		64
@@ -21,10 +22,29 @@
 /* Buckets and entries that it looks at for values outside its own list */
 #define SEEK_LOOKS		1024
 
+/* How many of the oldest conflicts are looked at for one with a value */
+#define CONFLICT_STEPS	16
+
 static bool
-stable(CcHeaderShared *h)
+has_siblings(const CcHeaderShared *h)
 {
-	return cc_state_stable(h->origin, h->seq);
+	return unlikely((cc_header_flags(h) & CC_F_SIBLINGS) != 0);
+}
+
+/* Whether all that is held of the key is stable. */
+static bool
+stable(CcPartitionShared *p, CcHeaderShared *h)
+{
+	return cc_state_stable(h->origin, h->seq) &&
+		(!has_siblings(h) || cc_siblings_stable(p, h));
+}
+
+/* Whether all of it is below the horizon. */
+static bool
+cleared(CcPartitionShared *p, CcHeaderShared *h)
+{
+	return cc_expire_cleared(h->ns, h->hlc) &&
+		(!has_siblings(h) || cc_siblings_cleared(p, h));
 }
 
 bool
@@ -34,11 +54,19 @@ cc_evict_settled(CcPartitionShared *p)
 		pg_atomic_read_u64(&cc.state->synced) > p->stripped;
 }
 
-/* Whether the files know the stub. */
+static bool
+is_journalled(const CcEntry *e, void *arg)
+{
+	return cc_state_vvj(e->origin) >= e->seq;
+}
+
+/* Whether the files know the stub, and all that stands beside it. */
 static bool
 journalled(CcPartitionShared *p, CcHeaderShared *h)
 {
-	return cc_state_vvj(h->origin) >= h->seq && cc_evict_settled(p);
+	return cc_evict_settled(p) &&
+		(has_siblings(h) ? cc_siblings_all(p, h, is_journalled, NULL) :
+		 cc_state_vvj(h->origin) >= h->seq);
 }
 
 /* Chunks that stubs may hold (PROTOCOL.md, bound). */
@@ -50,32 +78,44 @@ stub_bound(CcPartitionShared *p)
 	return cc.store->comparisons_out > 0 ? bound * 2 : bound;
 }
 
+/* What an entry and its siblings are forgotten with. */
+typedef struct Forget
+{
+	bool		local;			/* it never left this node */
+	uint64		highest;		/* of what F goes by */
+} Forget;
+
+static bool
+forget_one(const CcEntry *e, void *arg)
+{
+	Forget	   *f = arg;
+
+	cc_check_evict(e);
+	/* what never left this node need not make anybody compare in full */
+	if (!f->local)
+		cc_state_raise_g(e->origin, e->seq);
+	f->highest = Max(f->highest, cc_rule(floor_version) ? e->hlc : e->at);
+	return true;
+}
+
 void
 cc_evict_forget(CcPartitionShared *p, CcHeaderShared *h)
 {
 	CcFloorSliceShared *slice = &cc.floor->slice[cc_floor_slice(h->hash)];
-	bool		local = cc_namespace_has(h->ns, CC_NS_LOCAL);
-	CcEntry		e;
+	Forget		f = {.local = cc_namespace_has(h->ns, CC_NS_LOCAL)};
 
 	Assert(h->ns != CC_NS_SYSTEM);
-	if (!stable(h))
+	if (!stable(p, h))
 	{
-		slice->losses += !local;
+		slice->losses += !f.local;
 		p->forgotten++;
 		/* no file holds what was forgotten, so F has to be in one */
 		if (cc_namespace_has(h->ns, CC_NS_UNSAVED))
 			slice->dirty = true;
 	}
-	cc_store_describe(h, &e);
-	cc_check_evict(&e);
-
-	/*
-	 * PROTOCOL.md, what goes: first G and F, then the entry.  What never left
-	 * this node need not make anybody compare in full.
-	 */
-	if (!local)
-		cc_state_raise_g(h->origin, h->seq);
-	cc_floor_add(h->hash, cc_rule(floor_version) ? h->hlc : h->at);
+	/* PROTOCOL.md, what goes: first G and F, then the entry */
+	(void) cc_siblings_all(p, h, forget_one, &f);
+	cc_floor_add(h->hash, f.highest);
 	cc_store_remove(p, h);
 }
 
@@ -129,18 +169,18 @@ typedef struct Victim
 
 /* The value's rank; whoever was visited is not the next time. */
 static Rank
-rank_value(CcHeaderShared *h)
+rank_value(CcPartitionShared *p, CcHeaderShared *h)
 {
 	bool		visited = cc_header_visited(h);
 
 	h->place &= ~CC_VISITED;
-	if (cc_expire_cleared(h->ns, h->hlc))
+	if (cleared(p, h))
 		return CLEARED;
 	if (cc_header_type(h) == CC_COUNTER)
 		return visited ? VISITED_COUNTER : COUNTER;
 	if (visited)
 		return VISITED;
-	return stable(h) ? STABLE : UNSTABLE;
+	return stable(p, h) ? STABLE : UNSTABLE;
 }
 
 /*
@@ -166,7 +206,7 @@ search_list(CcPartitionShared *p, CcList list, CcHeaderShared *keep, Victim *v)
 		c = h->prev;
 		if (h == keep)
 			continue;
-		rank = rank_value(h);
+		rank = rank_value(p, h);
 		if (rank < v->rank)
 		{
 			v->h = h;
@@ -236,27 +276,65 @@ next_victim(CcPartitionShared *p, CcHeaderShared *keep)
 	return v.h;
 }
 
-/* Takes one value's memory: removes it, or leaves its stub. */
+static bool
+check_evict(const CcEntry *e, void *arg)
+{
+	cc_check_evict(e);
+	return true;
+}
+
+static bool
+is_stub(const CcEntry *e, void *arg)
+{
+	return e->type == CC_STUB;
+}
+
+/* Takes one value's memory, or a conflict's: removes it, or leaves its stub. */
 static void
 evict_value(CcPartitionShared *p, CcHeaderShared *h)
 {
-	CcEntry		e;
-
-	if (cc_expire_cleared(h->ns, h->hlc))
+	if (cleared(p, h))
 	{
 		cc_store_remove(p, h);
 		return;
 	}
 	p->evictions++;
 	pg_atomic_fetch_add_u64(&cc_namespace(h->ns)->evictions, 1);
-	if (stable(h))
+	if (stable(p, h) || cc_siblings_all(p, h, is_stub, NULL))
 	{
 		cc_evict_forget(p, h);
 		return;
 	}
-	cc_store_describe(h, &e);
-	cc_check_evict(&e);
-	cc_store_make_stub(p, h);
+	(void) cc_siblings_all(p, h, check_evict, NULL);
+	cc_siblings_evict(p, h);
+}
+
+/*
+ * The conflict that goes next, of a namespace (CC_NO_NS: of any): the oldest
+ * that has a value to give, else the oldest stub that may be forgotten, among
+ * the first *steps.
+ */
+static CcHeaderShared *
+oldest_conflict(CcPartitionShared *p, CcHeaderShared *keep, uint16 ns,
+				bool anything, int *steps)
+{
+	uint32		c = p->list[CC_LIST_CONFLICTS].oldest;
+	CcHeaderShared *found = NULL;
+
+	for (; *steps > 0 && c != CC_NIL; (*steps)--)
+	{
+		CcHeaderShared *h = cc_store_header(p, c);
+
+		c = h->prev;
+		if (h == keep || (ns != CC_NO_NS && h->ns != ns))
+			continue;
+		if (!cc_siblings_all(p, h, is_stub, NULL) || stable(p, h) ||
+			cleared(p, h))
+			return h;
+		if (found == NULL && (anything || journalled(p, h)))
+			found = h;
+	}
+	return found;
 }
 
 bool
@@ -273,6 +351,7 @@ cc_evict_make_room(CcPartitionShared *p, uint32 need, CcHeaderShared *keep,
 	while (p->nfree < need)
 	{
 		bool		over = p->list[CC_LIST_STUBS].chunks > stub_bound(p);
+		int			steps = CONFLICT_STEPS;
 
 		/* past the bound no value becomes another stub, which frees nothing */
 		if (!over && (h = next_victim(p, keep)) != NULL)
@@ -280,6 +359,11 @@ cc_evict_make_room(CcPartitionShared *p, uint32 need, CcHeaderShared *keep,
 		else if ((h = oldest_stub(p, keep, false)) != NULL ||
 				 (h = oldest_stub(p, keep, anything)) != NULL)
 			cc_evict_forget(p, h);
+		else if (!anything && p->list[CC_LIST_STUBS].count > 0)
+			return false;
+		else if ((h = oldest_conflict(p, keep, CC_NO_NS, anything,
+									  &steps)) != NULL)
+			evict_value(p, h);
 		else
 			return false;
 	}
@@ -295,6 +379,7 @@ typedef struct Shrink
 	uint32		gone;			/* values that went */
 	uint32		most;			/* so many may */
 	int			looks;			/* SEEK_LOOKS that are left */
+	bool		conflicts;		/* no value is left: its conflicts go */
 } Shrink;
 
 /*
@@ -323,7 +408,7 @@ seek_value(CcPartitionShared *p, Shrink *s, CcHeaderShared *keep)
 			if (h->ns != s->ns || h == keep ||
 				cc_header_list(h) != CC_LIST_VALUES)
 				continue;
-			rank = rank_value(h);
+			rank = rank_value(p, h);
 			if (rank < v.rank)
 			{
 				v.h = h;
@@ -347,6 +432,9 @@ namespace_victim(CcPartitionShared *p, Shrink *s, CcHeaderShared *keep)
 		pg_atomic_read_u64(&n->own_settled);
 	Victim		v = {NULL, NOBODY};
 
+	if (s->conflicts)
+		return oldest_conflict(p, keep, s->ns, false, &s->looks);
+
 	/*
 	 * What stands in the common list yet is older than what is in its own, and
 	 * should go first.  As long as it is not found the namespace grows no
@@ -367,7 +455,7 @@ find_stored(CcPartitionShared *p, const Shrink *s)
 	CcHeaderShared *h = cc_store_first(p, cc_store_bucket(p, s->hash));
 
 	while (h != NULL && (h->hash != s->hash || h->ns != s->ns ||
-						 cc_header_type(h) == CC_STUB))
+						 cc_header_list(h) == CC_LIST_STUBS))
 		h = cc_store_next(p, h);
 	return h;
 }
@@ -429,8 +517,18 @@ cc_evict_namespace(uint16 ns, uint64 hash, uint32 chunks, uint32 more)
 	s.looks = SEEK_LOOKS + (int) more;
 	n = Max(CC_EVICT_MORE, s.most / npartitions + 1);
 	shrink_partition(cc_store_partition_of(hash), &s, n);
-	for (uint32 i = 0; i < npartitions && s.gone < s.most && cc_evict_over(ns);
-		 i++)
+	/* where values do not suffice conflicts go too, in a second round */
+	for (uint32 i = 0; i < 2 * npartitions && s.gone < s.most &&
+		 cc_evict_over(ns); i++)
+	{
+		if (i == npartitions)
+		{
+			if (pg_atomic_read_u64(&cc_namespace(ns)->conflicts) == 0)
+				break;
+			s.conflicts = true;
+			s.looks = SEEK_LOOKS + (int) more;
+		}
 		shrink_partition(cc_store_partition(pg_atomic_fetch_add_u32(turn, 1) %
 											npartitions), &s, n);
+	}
 }

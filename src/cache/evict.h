@@ -8,6 +8,9 @@
  * clears the visited bit of those that were read, and evicts the first that
  * was not.  A hit sets a bit, and takes no write lock.
  *
+ * Keys in conflict go last of all, when no value and no stub is left to give,
+ * first their values and then what remains of them.
+ *
  * Namespaces with a bound of their own (max_memory) have a queue of their own
  * in each partition, all others have one in common.  When a partition is full
  * each queue gives in proportion to what it holds; when a namespace is beyond
@@ -43,8 +46,9 @@ extern bool cc_evict_make_room(CcPartitionShared *p, uint32 need,
 							   CcHeaderShared *keep, bool anything);
 
 /*
- * Forgets an entry for good: raises G of its origin and F of its slice, then
- * removes it (PROTOCOL.md, what goes).  Not for entries below a horizon.
+ * Forgets an entry, and all that stands beside it, for good: raises G of the
+ * origins and F of its slice, then removes it (PROTOCOL.md, what goes).  Not for
+ * entries below a horizon.
  */
 extern void cc_evict_forget(CcPartitionShared *p, CcHeaderShared *h);
 

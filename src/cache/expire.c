@@ -9,6 +9,7 @@
 
 #include "cache/cache.h"
 #include "cache/evict.h"
+#include "cache/siblings.h"
 
 /* Buckets that are visited under one hold of a lock */
 #define BUCKETS_A_TIME	64
@@ -42,21 +43,46 @@ cc_expire_cleared(uint16 ns, uint64 hlc)
 	return hlc <= pg_atomic_read_u64(&cc_namespace(ns)->horizon);
 }
 
-/* Notes that an entry beyond VV is here (retire). */
-static void
-note_beyond(CcHeaderShared *h, bool *orphan)
+/* Orphans that one visit has collected. */
+typedef struct Orphans
 {
+	int			n;
+	CcHeaderShared *h;			/* the entry that is looked at */
+	CcPartitionShared *p;
+	CcEntry		entry[MAX_ORPHANS];
+	char		key[MAX_ORPHANS][CC_MAX_KEY];
+} Orphans;
+
+/* Notes that an entry beyond VV is here (retire), and collects orphans. */
+static bool
+note_beyond(const CcEntry *e, void *arg)
+{
+	Orphans    *o = arg;
 	pg_atomic_uint64 *beyond;
 	uint64		mark = pg_atomic_read_u64(&cc.state->sweep_cycle) + 1;
 
-	*orphan = false;
-	if (h->origin == cc_state_self() || cc_state_vv(h->origin) >= h->seq)
-		return;
-	beyond = &cc_state_array(pg_atomic_uint64, beyond)[h->origin];
+	if (e->origin == cc_state_self() || cc_state_vv(e->origin) >= e->seq)
+		return true;
+	beyond = &cc_state_array(pg_atomic_uint64, beyond)[e->origin];
 	if (pg_atomic_read_u64(beyond) != mark)
 		pg_atomic_write_u64(beyond, mark);
-	*orphan = (pg_atomic_read_u32(cc_origin_flags(h->origin)) &
-			   CC_ORIGIN_ORPHANED) != 0;
+	if ((pg_atomic_read_u32(cc_origin_flags(e->origin)) &
+		 CC_ORIGIN_ORPHANED) != 0 && o->n < MAX_ORPHANS)
+	{
+		o->entry[o->n] = *e;
+		cc_store_copy_key(o->p, o->h, o->key[o->n]);
+		o->entry[o->n].key = o->key[o->n];
+		o->n++;
+	}
+	return true;
+}
+
+/* Nearly every entry is none that this would note. */
+static inline bool
+may_be_beyond(const CcHeaderShared *h)
+{
+	return (cc_header_flags(h) & CC_F_SIBLINGS) != 0 ||
+		cc_state_vv(h->origin) < h->seq;
 }
 
 bool
@@ -68,14 +94,48 @@ cc_expire_clean(uint16 origin)
 	return pg_atomic_read_u64(&cc.state->sweep_cycle) >= beyond + 1;
 }
 
+/* Whether an original, or the resolution, is nothing any more. */
+static bool
+is_dead(const CcEntry *e, void *arg)
+{
+	return e->type == CC_STUB || cc_expire_over(e->expires, *(int64 *) arg);
+}
+
+/*
+ * A key with siblings, that are folded before.  Its deadline is only that of
+ * what is served; where nothing of it lives it is no conflict, and goes once
+ * all members have seen all of it.
+ */
+static bool
+visit_siblings(CcPartitionShared *p, CcHeaderShared *h, int64 now)
+{
+	if (cc_siblings_cleared(p, h))
+	{
+		cc_store_remove(p, h);
+		return true;
+	}
+	if (cc_siblings_stable(p, h) && cc_evict_settled(p) &&
+		cc_siblings_all(p, h, is_dead, &now))
+	{
+		cc_evict_forget(p, h);
+		return true;
+	}
+	cc_store_settle(p, h);
+	return false;
+}
+
 /* One entry; returns true when it was freed or made a stub. */
 static bool
 visit(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
 {
-	bool		stub = cc_header_type(h) == CC_STUB;
+	bool		stub;
 
 	if (h->ns == CC_NS_SYSTEM)
 		return false;
+	if (unlikely((cc_header_flags(h) & CC_F_SIBLINGS) != 0) &&
+		!cc_siblings_fold(p, h))
+		return visit_siblings(p, h, now);
+	stub = cc_header_type(h) == CC_STUB;
 	if (cc_expire_cleared(h->ns, h->hlc))
 	{
 		cc_store_remove(p, h);
@@ -139,16 +199,16 @@ uint32
 cc_expire_sweep(CcSweep *s, uint32 nbuckets)
 {
 	uint32		freed = 0;
-	CcEntry		orphans[MAX_ORPHANS];
-	char		keys[MAX_ORPHANS][CC_MAX_KEY];
+	Orphans		orphans;
 
 	while (nbuckets > 0)
 	{
 		CcPartitionShared *p = cc_store_partition(s->partition);
 		uint32		end;
-		int			norphans = 0;
 		int64		now = cc_hlc_now_ms(&cc.state->hlc);
 
+		orphans.n = 0;
+		orphans.p = p;
 		if (s->began == 0)
 			s->began = now;
 		cc_store_lock(p, true);
@@ -161,28 +221,19 @@ cc_expire_sweep(CcSweep *s, uint32 nbuckets)
 			while (h != NULL)
 			{
 				CcHeaderShared *next = cc_store_next(p, h);
-				bool		orphan;
 
+				orphans.h = h;
 				if (visit(p, h, now, s))
 					freed++;
-				else
-				{
-					note_beyond(h, &orphan);
-					if (orphan && norphans < MAX_ORPHANS)
-					{
-						cc_store_describe(h, &orphans[norphans]);
-						cc_store_copy_key(p, h, keys[norphans]);
-						orphans[norphans].key = keys[norphans];
-						norphans++;
-					}
-				}
+				else if (unlikely(may_be_beyond(h)))
+					(void) cc_siblings_all(p, h, note_beyond, &orphans);
 				h = next;
 			}
 		}
 		cc_evict_bound(p);
 		cc_store_unlock(p);
-		for (int i = 0; i < norphans; i++)
-			cc_cache_redot(&orphans[i]);
+		for (int i = 0; i < orphans.n; i++)
+			cc_cache_redot(&orphans.entry[i]);
 		if (s->bucket >= p->nbuckets)
 			next_partition(s);
 	}
@@ -213,6 +264,7 @@ look_at(CcPartitionShared *p, uint32 bucket, int64 *over_ms)
 			 h = cc_store_next(p, h))
 		{
 			if (cc_header_type(h) != CC_STUB && h->expires != 0 &&
+				(cc_header_flags(h) & CC_F_SIBLINGS) == 0 &&
 				!cc_expire_cleared(h->ns, h->hlc))
 				*over_ms = Max(*over_ms, now - h->expires);
 		}

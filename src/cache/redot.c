@@ -15,38 +15,62 @@
  *-------------------------------------------------------------------------
  */
 #include "cache/cache.h"
+#include "cache/siblings.h"
 
 /* Buckets that are read under one hold of a lock */
 #define BUCKETS_A_TIME		32
 
-/* Entries of the origin beyond a dot in a run of buckets, copied out. */
-static int
-collect_beyond(CcPartitionShared *p, uint32 *b, uint16 origin, uint64 beyond,
-			   CcEntry *out, char (*keys)[CC_MAX_KEY], int max)
+/* Entries and originals that are collected at a time */
+#define MAX_FOUND			8
+
+typedef struct Beyond
 {
-	int			n = 0;
+	uint16		origin;
+	uint64		beyond;
+	CcPartitionShared *p;
+	CcHeaderShared *h;			/* the entry that is looked at */
+	int			n;
+	CcEntry		found[MAX_FOUND];
+	char		key[MAX_FOUND][CC_MAX_KEY];
+} Beyond;
+
+static bool
+collect(const CcEntry *e, void *arg)
+{
+	Beyond	   *x = arg;
+
+	if (e->origin != x->origin || e->seq <= x->beyond)
+		return true;
+	if (x->n == MAX_FOUND)
+		return false;
+	x->found[x->n] = *e;
+	cc_store_copy_key(x->p, x->h, x->key[x->n]);
+	x->found[x->n].key = x->key[x->n];
+	x->n++;
+	return true;
+}
+
+/*
+ * Entries of the origin beyond a dot in a run of buckets, copied out.  A bucket
+ * of which not all have room is looked at again.
+ */
+static void
+collect_beyond(Beyond *x, uint32 *b)
+{
+	bool		room = true;
 	uint32		end;
 
-	cc_store_lock(p, false);
-	end = Min(*b + BUCKETS_A_TIME, p->nbuckets);
-	for (; *b < end && n < max; (*b)++)
+	x->n = 0;
+	cc_store_lock(x->p, false);
+	end = Min(*b + BUCKETS_A_TIME, x->p->nbuckets);
+	while (*b < end && room)
 	{
-		for (CcHeaderShared *h = cc_store_first(p, *b); h != NULL && n < max;
-			 h = cc_store_next(p, h))
-		{
-			if (h->origin != origin || h->seq <= beyond)
-				continue;
-			cc_store_describe(h, &out[n]);
-			cc_store_copy_key(p, h, keys[n]);
-			out[n].key = keys[n];
-			n++;
-		}
+		for (x->h = cc_store_first(x->p, *b); x->h != NULL && room;
+			 x->h = cc_store_next(x->p, x->h))
+			room = cc_siblings_all(x->p, x->h, collect, x);
+		*b += room;
 	}
-	/* a full collection: the last bucket may hold more of them */
-	if (n == max && *b > 0)
-		(*b)--;
-	cc_store_unlock(p);
-	return n;
+	cc_store_unlock(x->p);
 }
 
 void
@@ -65,22 +89,54 @@ cc_cache_redot(const CcEntry *e)
 void
 cc_cache_redot_beyond(uint16 origin, uint64 beyond)
 {
-	CcEntry		found[8];
-	char		keys[8][CC_MAX_KEY];
+	Beyond		x = {.origin = origin, .beyond = beyond};
 
 	for (uint32 i = 0; i < cc.store->npartitions; i++)
 	{
-		CcPartitionShared *p = cc_store_partition(i);
 		uint32		b = 0;
 
-		while (b < p->nbuckets)
+		x.p = cc_store_partition(i);
+		while (b < x.p->nbuckets)
 		{
-			int			n = collect_beyond(p, &b, origin, beyond, found, keys,
-									   8);
-
-			for (int k = 0; k < n; k++)
-				cc_cache_redot(&found[k]);
+			collect_beyond(&x, &b);
+			for (int k = 0; k < x.n; k++)
+				cc_cache_redot(&x.found[k]);
+			/* closed meanwhile: they stay as they are */
+			if (!cc_state_takes_writes())
+				return;
 		}
+	}
+}
+
+/*
+ * A dot of the new origin for one that the life now ending gave; false: it is
+ * of another.  The slot is published.
+ */
+static bool
+redot(CcHeaderShared *h, CcEntry *e, uint16 old, uint16 self)
+{
+	if (e->origin != old || e->seq < cc.state->first_seq)
+		return false;
+	e->origin = self;
+	e->seq = cc_changelog_allocate();
+	cc_check_write(e);
+	cc_changelog_publish(e->seq, h->hash, self, e->seq);
+	/* the end follows, so that no slot is overwritten unseen */
+	if (e->seq % 4 == 0)
+		(void) cc_changelog_published();
+	return true;
+}
+
+static void
+redot_siblings(CcPartitionShared *p, CcHeaderShared *h, uint16 old, uint16 self)
+{
+	CcEntry		sibling[CC_MAX_ORIGINALS];
+	int			n = cc_siblings_heads(p, h, sibling, NULL);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (redot(h, &sibling[i], old, self))
+			cc_siblings_rename(p, h, i, self, sibling[i].seq);
 	}
 }
 
@@ -96,20 +152,16 @@ redot_partition(CcPartitionShared *p, uint16 old, uint16 self)
 		for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
 			 h = cc_store_next(p, h))
 		{
-			uint64		pos;
 			CcEntry		e;
 
-			if (h->origin != old || h->seq < cc.state->first_seq)
-				continue;
-			pos = cc_changelog_allocate();
-			h->origin = self;
-			h->seq = pos;
 			cc_store_describe(h, &e);
-			cc_check_write(&e);
-			cc_changelog_publish(pos, h->hash, self, pos);
-			/* the end follows, so that no slot is overwritten unseen */
-			if (pos % 4 == 0)
-				(void) cc_changelog_published();
+			if (redot(h, &e, old, self))
+			{
+				h->origin = e.origin;
+				h->seq = e.seq;
+			}
+			if (unlikely((cc_header_flags(h) & CC_F_SIBLINGS) != 0))
+				redot_siblings(p, h, old, self);
 		}
 	}
 }

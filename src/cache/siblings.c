@@ -544,6 +544,19 @@ cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h)
 }
 
 void
+cc_siblings_rename(CcPartitionShared *p, CcHeaderShared *h, int i, uint16 origin,
+				   uint64 seq)
+{
+	Size		at = h->vallen - cc_siblings_len(p, h) + CC_SIB_HEAD +
+		i * CC_SIB_SIBLING;
+	char		head[CC_SIB_SIBLING];
+
+	cc_store_copy_at(p, h, at, head, sizeof(head));
+	cc_siblings_name(head, origin, seq);
+	cc_store_write_at(p, h, at, head, sizeof(head));
+}
+
+void
 cc_siblings_evict(CcPartitionShared *p, CcHeaderShared *h)
 {
 	Heads		b;

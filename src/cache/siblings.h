@@ -220,6 +220,10 @@ extern bool cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h);
  */
 extern bool cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h);
 
+/* Gives the i'th of cc_siblings_heads another dot, in place; exclusive lock. */
+extern void cc_siblings_rename(CcPartitionShared *p, CcHeaderShared *h, int i,
+							   uint16 origin, uint64 seq);
+
 /*
  * PROTOCOL.md, eviction: the values of all go and the rest stays; the entry
  * becomes a stub with its block.  Exclusive lock.

@@ -19,7 +19,10 @@
  *			u64 low, u64 high (both within), u32 flen, slice of the floor,
  *			u32 n, n times (u64 hash[2], u64 hlc, u16 writer, u64 at,
  *			u16 at_node, u8 has_value)
- *			V of the comparison stands before it as 'V'
+ *			V of the comparison stands before it as 'V'.  Of a key with siblings
+ *			there is one for each original and one for the resolution
+ *	'W'  like a 'V': what the sender had seen before it read any of the entries
+ *			that follow in this batch.  Where a namespace keeps conflicts
  *	'K'  third hand: u8 node[16], u64 boot, u64 members' hash,
  *			u16 n, n origins it is clean of, u16 n, n (origin, seq)
  *	'C'  closed origins that we are clean of: u64 members' hash, u16 n, n
@@ -27,7 +30,8 @@
  *	'X'  a reply's status: u8 CcStatus, u64 boot known of the caller
  *
  * Order within a batch is order of processing: entries, digest, G, F, raise.
- * Versions: 1 is the first.  A node of another version is refused.
+ * Versions: 1 is the first; 2 has siblings and 'W'.  A node of another version
+ * is refused.
  *
  * Locking: none.
  *
@@ -41,7 +45,7 @@
 #include "cache/record.h"
 
 #define CC_PROTO_MAGIC		0x31504343	/* "CCP1" */
-#define CC_PROTO_VERSION	1
+#define CC_PROTO_VERSION	2
 #define CC_MSG_MAX			(256 * 1024 * 1024) /* refused when longer */
 
 /*
