@@ -12,6 +12,7 @@
 #include "cache/cache.h"
 #include "cache/expire.h"
 #include "cache/namespace.h"
+#include "cache/siblings.h"
 
 /* Positions between what is written and what is fetched meanwhile */
 #define LOOK_AHEAD		8
@@ -24,6 +25,7 @@ typedef struct Cycle
 	uint64		end;			/* of the cycle */
 	uint16		self;
 	uint64		own_hlc;
+	uint64		own_seq;		/* highest own dot of the entry looked at */
 } Cycle;
 
 void
@@ -85,11 +87,11 @@ cc_journal_create(CcJournal *j, const CcFileHead *head, uint64 pos)
  * so once.  What was cleared is not missed, and its horizon is saved.
  */
 static bool
-left_out(CcBlockWriter *w, const CcHeaderShared *h)
+left_out(CcBlockWriter *w, CcPartitionShared *p, CcHeaderShared *h)
 {
 	if (likely(!cc_namespace_has(h->ns, CC_NS_UNSAVED)))
 		return false;
-	if (!w->left_out[h->ns] && !cc_expire_cleared(h->ns, h->hlc))
+	if (!w->left_out[h->ns] && !cc_siblings_cleared(p, h))
 	{
 		cc_encode_left_out(&w->enc, h->ns);
 		w->left_out[h->ns] = true;
@@ -132,7 +134,7 @@ cc_journal_put_bucket(CcBlockWriter *w, CcPartitionShared *p, uint32 bucket,
 		for (h = cc_store_first(p, bucket); h != NULL; h = cc_store_next(p, h))
 		{
 			if ((hash == NULL || h->hash == *hash) &&
-				(skip == NULL || !skip(h, arg)) && !left_out(w, h))
+				(skip == NULL || !skip(p, h, arg)) && !left_out(w, p, h))
 				(void) cc_encode_stored(enc, p, h, &need);
 		}
 	}
@@ -140,21 +142,41 @@ cc_journal_put_bucket(CcBlockWriter *w, CcPartitionShared *p, uint32 bucket,
 	return true;
 }
 
-/*
- * An entry whose dot is ours and lies later in this same cycle comes there: a
- * hot key is written once a cycle.  It notes our own clock on the way.
- */
+/* Notes our own clock, and the highest of an entry's own dots. */
 static bool
-comes_later(const CcHeaderShared *h, void *arg)
+note_own(const CcEntry *e, void *arg)
 {
 	Cycle	   *c = arg;
 
-	if (h->origin == c->self)
+	if (e->origin == c->self)
 	{
-		c->own_hlc = Max(c->own_hlc, h->at);
-		return h->seq > c->pos && h->seq < c->end;
+		c->own_hlc = Max(c->own_hlc, e->at);
+		c->own_seq = Max(c->own_seq, e->seq);
 	}
-	return false;
+	return true;
+}
+
+/*
+ * An entry whose dot is ours and lies later in this same cycle comes there: a
+ * hot key is written once a cycle.  Of a key with siblings the highest of our
+ * dots says so, and all of it comes.
+ */
+static bool
+comes_later(CcPartitionShared *p, CcHeaderShared *h, void *arg)
+{
+	Cycle	   *c = arg;
+
+	c->own_seq = 0;
+	if (likely((cc_header_flags(h) & CC_F_SIBLINGS) == 0))
+	{
+		if (h->origin != c->self)
+			return false;
+		c->own_hlc = Max(c->own_hlc, h->at);
+		c->own_seq = h->seq;
+	}
+	else
+		(void) cc_siblings_all(p, h, note_own, c);
+	return c->own_seq > c->pos && c->own_seq < c->end;
 }
 
 /*

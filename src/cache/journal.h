@@ -109,7 +109,7 @@ extern bool cc_journal_put_end(CcBlockWriter *w, const CcVV *vv, const CcVV *g,
  * writer's block.  skip tells which of them to leave out (NULL: none).  Takes
  * the partition's lock.  False when the file could not be written.
  */
-typedef bool (*CcSkipFn) (const CcHeaderShared *h, void *arg);
+typedef bool (*CcSkipFn) (CcPartitionShared *p, CcHeaderShared *h, void *arg);
 
 extern bool cc_journal_put_bucket(CcBlockWriter *w, CcPartitionShared *p,
 								  uint32 bucket, const uint64 *hash,
