@@ -45,6 +45,8 @@
 #define TALLY_QUIET		1000
 #define TALLY_LONGEST	10000
 
+StaticAssertDecl(BATCH >= CC_CONFLICT_KEYS, "a walk needs so much room");
+
 /* What a step works with; too much for a stack */
 typedef struct Job
 {
@@ -374,7 +376,6 @@ look_at(const CcConflictKey *k, Job *job, int64 now, int64 peer_timeout,
 	CcKeyState *ks = &job->ks;
 	int64		ms = cc_clock_ms();
 
-	job->buf.len = 0;
 	if (!cc_conflict_read(k->ns, k->key, k->keylen, ks, &job->buf) ||
 		!cc_siblings_pending(ks))
 		return;
@@ -447,8 +448,7 @@ pass_some(int64 now, int64 peer_timeout)
 	job = begin_job();
 	while (left > 0 && cc_monotonic_ms() - now < STEP_MS)
 	{
-		int			n = cc_conflict_next(&h->pass, h->pass_ns, job->key,
-										 Min(BATCH, left));
+		int			n = cc_conflict_next(&h->pass, h->pass_ns, job->key, BATCH);
 
 		for (int i = 0; i < n; i++)
 			look_at(&job->key[i], job, now, peer_timeout, deciding);
@@ -511,8 +511,7 @@ finds_due(uint16 ns)
 		{
 			const CcConflictKey *k = &job->key[i];
 
-			job->buf.len = 0;
-			found = cc_conflict_read(k->ns, k->key, k->keylen, &job->ks,
+				found = cc_conflict_read(k->ns, k->key, k->keylen, &job->ks,
 									 &job->buf) &&
 				cc_siblings_pending(&job->ks) &&
 				cc_heal_is_due(&job->ks, cc_clock_ms());
@@ -573,7 +572,6 @@ win_some(uint16 ns, const CcNodeId *winner, CcConflictWalk *w, uint64 *decided)
 		CcDecision	d;
 		int			chosen;
 
-		job->buf.len = 0;
 		if (!cc_conflict_read(k->ns, k->key, k->keylen, &job->ks, &job->buf) ||
 			!cc_siblings_pending(&job->ks) ||
 			(chosen = of_winner(job, winner)) < 0)
@@ -615,8 +613,7 @@ has_waiting(uint16 ns)
 		{
 			const CcConflictKey *k = &job->key[i];
 
-			job->buf.len = 0;
-			found = cc_conflict_read(k->ns, k->key, k->keylen, &job->ks,
+				found = cc_conflict_read(k->ns, k->key, k->keylen, &job->ks,
 									 &job->buf) &&
 				cc_siblings_pending(&job->ks) && job->ks.tries == 0;
 		}
