@@ -221,7 +221,7 @@ cc_conflict_log(const CcKeyState *before, const CcEntry *after, CcHow how)
 		see(&theirs, &before->original[i], now);
 		fate = fate_of(&ours, &theirs, &result);
 		h.fate = fate;
-		append(&h, served->key, &ours, &theirs);
+		append(&h, after->key, &ours, &theirs);
 		if (cc_conflict_fate_hook != NULL)
 			cc_conflict_fate_hook(&cc_origin(theirs.e.writer)->node, fate);
 	}
