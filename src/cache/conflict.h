@@ -150,12 +150,14 @@ typedef struct CcConflictRow
 
 typedef struct CcConflictsShared
 {
-	CcLock		lock;
+	CcLock		lock;			/* of all below but decided */
 	uint64		first;			/* ids of the rows that are kept: [first, next) */
 	uint64		next;
 	Size		bytes;			/* of the ring, behind this struct */
 	Size		tail;			/* where the oldest row stands in it */
 	Size		head;			/* where the next one goes */
+	pg_atomic_uint64 decided[CC_MAX_NAMESPACES];	/* conflicts, not rows;
+													 * added to without lock */
 } CcConflictsShared;
 
 extern Size cc_conflict_log_size(Size memory);

@@ -39,6 +39,36 @@
 
 #define CC_HEAL_GRACE	250		/* ms */
 
+/*
+ * A one-sided change: an entry that one side wrote apart.  ours: by the side
+ * on which the resolver was.
+ */
+typedef struct CcOneSided
+{
+	CcConflictKey key;
+	uint64		hlc;			/* its version */
+	CcNodeId	writer;
+	bool		ours;
+} CcOneSided;
+
+typedef struct CcOneSidedWalk
+{
+	int			partition;
+	uint32		bucket;
+	uint64		after;			/* ends of splits that count: above this */
+	uint64		upto;			/* and not above this; from cc_heal_walk_begin */
+} CcOneSidedWalk;
+
+/* What was decided of a namespace's conflicts, for the log. */
+typedef struct CcHealTally
+{
+	int64		at;				/* monotonic ms of the first ... */
+	int64		last;			/* ... and the last; 0: there was none */
+	uint32		ours;
+	uint32		theirs;
+	uint32		deleted;
+} CcHealTally;
+
 typedef struct CcHealShared
 {
 	/* by namespace: HLC of the end of splits up to which it was walked; HLC of
@@ -54,6 +84,42 @@ typedef struct CcHealShared
 	/* HLC up to which the ends of splits may be walked, as our VV covers what
 	 * the others had; 0: not yet.  Written by cc_heal_step */
 	pg_atomic_uint64 ripe;
+
+	/*
+	 * Where cc_heal_step is; its own, but in shared memory, as the simulator
+	 * has several nodes in a process, and a replicator that was started anew
+	 * goes on.
+	 */
+	CcConflictWalk pass;		/* of the pending keys of pass_ns */
+	uint16		pass_ns;		/* CC_NS_SYSTEM: no pass is under way */
+	bool		pass_slow;		/* it looks at what waits for others, too */
+	int64		pass_began;		/* monotonic ms, as the next ones */
+	int64		next_pass;
+	int64		next_slow;
+	int64		ask_second;		/* in which so many were asked about */
+	int			asked;
+	CcConflictWalk look[CC_MAX_NAMESPACES]; /* cc_heal_merger_wanted */
+
+	/* likewise, of the one-sided changes of an island policy's namespace */
+	CcOneSidedWalk walk;
+	uint16		walk_ns;		/* CC_NS_SYSTEM: no walk is under way */
+	uint64		walk_deleted;
+
+	/*
+	 * What is to become ripe: the ends of splits up to ripe_hlc do once our VV
+	 * covers `target`, what the members of the component had afterwards.
+	 */
+	uint64		ripe_hlc;		/* 0: there is nothing */
+	uint32		ripe_component;
+	int64		ripe_since;		/* monotonic ms */
+	uint64		ripe_heartbeats[CC_MAX_MEMBERS];	/* at that time */
+	bool		targeted;		/* what they had is known */
+	uint32		ntarget;
+	uint64		target[CC_MAX_ORIGINS];
+
+	/* decisions by namespace that the log was not told of yet */
+	CcHealTally tally[CC_MAX_NAMESPACES];
+	bool		tallied;		/* there are some */
 } CcHealShared;
 
 extern Size cc_heal_size(void);
@@ -82,26 +148,6 @@ extern bool cc_heal_is_due(const CcKeyState *ks, int64 now_ms);
 extern bool cc_heal_merger_wanted(uint16 ns);
 
 /*
- * A one-sided change: an entry that one side wrote apart.  ours: by the side
- * on which the resolver was.
- */
-typedef struct CcOneSided
-{
-	CcConflictKey key;
-	uint64		hlc;			/* its version */
-	CcNodeId	writer;
-	bool		ours;
-} CcOneSided;
-
-typedef struct CcOneSidedWalk
-{
-	int			partition;
-	uint32		bucket;
-	uint64		after;			/* ends of splits that count: above this */
-	uint64		upto;			/* and not above this; from cc_heal_walk_begin */
-} CcOneSidedWalk;
-
-/*
  * Whether a walk of the namespace is due, and its beginning; the next changes
  * (0: it is over); and its end, which is then written down.
  */
@@ -110,11 +156,44 @@ extern int	cc_heal_walk_next(uint16 ns, CcOneSidedWalk *w, CcOneSided *out,
 							  int max);
 extern void cc_heal_walk_end(uint16 ns, const CcOneSidedWalk *w);
 
+/*
+ * As cc_heal_walk_next, for a caller that has other things to do: looks at so
+ * many buckets; *n is how many changes there were.  False: it is over.
+ */
+extern bool cc_heal_walk_some(uint16 ns, CcOneSidedWalk *w, CcOneSided *out,
+							  int max, uint32 buckets, int *n);
+
 /* Deletes it or stores another value, if it still has this version. */
 extern CcResult cc_heal_walk_apply(const CcOneSided *c, const CcDecision *d);
 
 /* HLC up to which no walk needs the records of splits any more. */
 extern uint64 cc_heal_walked_all(void);
+
+/*
+ * The replicator's part: finds out up to which ends of splits may be walked
+ * (peer_timeout in ms), and walks for the island policies.  True when there is
+ * more to walk at once.
+ */
+extern void cc_heal_ripen(int64 now, int64 peer_timeout);
+extern bool cc_heal_walk_step(void);
+
+/* Whether a walk of some namespace is due, or will be. */
+extern bool cc_heal_walk_waiting(void);
+
+/*
+ * Whether the namespace's merge function has the full form, which sees what
+ * one side alone has changed, too.
+ */
+extern bool cc_heal_is_full(uint16 ns);
+
+/*
+ * Whether the merge function has said stop, and neither cache_heal nor the end
+ * of another split has come since.
+ */
+extern bool cc_heal_has_stopped(uint16 ns);
+
+/* The key of a 'w' or 'q' entry; returns its length. */
+extern uint16 cc_heal_key(uint16 ns, char letter, char key[CC_SYSTEM_KEY_MAX]);
 
 /* cache_heal: asks the resolver to try all of a namespace (CC_NO_NS: all) now. */
 extern void cc_heal_request(uint16 ns);

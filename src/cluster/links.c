@@ -26,6 +26,7 @@
 #include "cache/changelog.h"
 #include "cluster/call.h"
 #include "cluster/detector.h"
+#include "cluster/heal.h"
 #include "cluster/membership.h"
 #include "cluster/peer.h"
 #include "cluster/splits.h"
@@ -68,6 +69,7 @@ static bool removed;			/* we were, for good */
 static bool bad_seeds_told;
 static int64 began;
 static int64 next_round;
+static int64 heal_due;			/* monotonic ms, as next_round */
 static uint64 seen_changes;		/* of cc_call_changes */
 static uint32 seen_members;		/* of members->nmembers */
 static uint64 seen_position;	/* the published end when */
@@ -484,7 +486,10 @@ void
 cc_links_step(int64 now)
 {
 	if (now >= next_round || (loaded && is_news()))
+	{
 		next_round = now + do_duties(now);
+		heal_due = now;			/* what came meanwhile is looked at, too */
+	}
 	if (!loaded)
 		return;
 
@@ -499,12 +504,14 @@ cc_links_step(int64 now)
 		hold_links(now);
 	if (cc_reach_is_news())
 		follow_reach(now);
+	if (now >= heal_due)
+		heal_due = cc_heal_step(now, cc_peer_timeout);
 }
 
 int64
 cc_links_due(void)
 {
-	int64		due = next_round;
+	int64		due = Min(next_round, heal_due);
 
 	for (int i = 0; i < nlinks; i++)
 		due = Min(due, cc_call_due(links[i].call));

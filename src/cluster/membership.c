@@ -10,7 +10,7 @@
  * Locking: members->lock for the table; state->lock, taken alone, for the
  * cluster id.  The store is never asked while members->lock is held.
  *
- * May include: base/, cache/, detector.h, entries.h.
+ * May include: base/, cache/, detector.h, entries.h, heal.h, news.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +19,7 @@
 #include "cache/cache.h"
 #include "cluster/detector.h"
 #include "cluster/entries.h"
+#include "cluster/heal.h"
 #include "cluster/news.h"
 #include "cluster/splits.h"
 
@@ -282,6 +283,7 @@ cc_membership_note(const char *key, uint16 keylen)
 	bool		first = true;
 
 	cc_news_namespace(key, keylen);
+	cc_heal_note(key, keylen);
 	if (keylen == 0 || (key[0] != 'm' && key[0] != 'r' && key[0] != 'c'))
 		return;					/* namespaces are the cache's own */
 

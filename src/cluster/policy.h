@@ -38,6 +38,17 @@ typedef struct CcRoll
 
 extern void cc_policy_roll(CcRoll *roll);
 
+/* The members of a node's island at a time, as bits of the roll. */
+extern uint32 cc_policy_island(const CcRoll *roll, const CcNodeId *node,
+							   uint64 hlc);
+
+/*
+ * Whether member i of the roll was there then and says itself that the writer
+ * was out of its reach.
+ */
+extern bool cc_policy_stood_apart(const CcRoll *roll, int i,
+								  const CcNodeId *writer, uint64 hlc);
+
 /* Index of the original that is to be.  now: wall clock ms. */
 typedef int (*CcPolicyFn) (const CcKeyState *ks, const CcRoll *roll, int64 now);
 
@@ -46,7 +57,9 @@ extern const CcPolicyFn cc_policy[CC_LAST_ON_SPLIT + 1];
 
 /*
  * Of one-sided changes: whether an entry that was written at hlc by writer in
- * a split was written on the side that wins by the policy (an island one).
+ * a split was written on the side that wins by the policy (an island one).  It
+ * loses only to an island of which somebody was there and apart from the
+ * writer, so that a node which was down, or new, takes nothing away.
  */
 extern bool cc_policy_side_wins(CcOnSplit policy, const CcRoll *roll,
 								const CcNodeId *writer, uint64 hlc);

@@ -1,31 +1,692 @@
 /*-------------------------------------------------------------------------
  *
  * walk.c
- *	  See heal.h.
+ *	  One-sided changes: what one side of a split alone has written (PROTOCOL.md,
+ *	  one-sided changes); see heal.h.
+ *
+ * An entry is one when a member whose split record says that its writer was
+ * out of reach at that time was there then (cc_policy_stood_apart), and that
+ * interval's end is among those that are walked.  Entries that are pending, or
+ * a resolution, were written by more than one side; counters add up.
+ *
+ * When the end of a split may be walked (ripe): who had written in it may have
+ * had more than we have.  So once both nodes of an interval can be reached
+ * again, what all members of the component say that they have is taken, after
+ * further rounds of heartbeats; and when our VV covers that, what was written
+ * in it is here.
+ *
+ * Locking: none held; takes a partition's lock for a run of buckets, and
+ * apart->lock.
+ *
+ * May include: base/, cache/, cluster/.
  *
  *-------------------------------------------------------------------------
  */
 #include "cluster/heal.h"
 
-bool
-cc_heal_walk_begin(uint16 ns, CcOneSidedWalk *w)
+#include "cache/expire.h"
+#include "cache/extra.h"
+#include "cluster/detector.h"
+#include "cluster/entries.h"
+
+/* Rounds of heartbeats after which what a member had is known */
+#define ROUNDS			2
+
+/* What a step of the replicator looks at */
+#define STEP_BUCKETS	4096
+#define STEP_CHANGES	32
+
+/* Buckets under one hold of a partition's lock */
+#define RUN				64
+
+/* An interval that counts: its record's node, by the roll, and the writer */
+typedef struct Span
 {
+	CcNodeId	writer;
+	int			recorder;
+	uint64		from;
+	uint64		to;
+} Span;
+
+typedef struct Spans
+{
+	CcRoll		roll;
+	uint64		from;			/* of all together */
+	uint64		to;
+	int			n;
+	Span		span[FLEXIBLE_ARRAY_MEMBER];
+} Spans;
+
+/* ------------------------------------------------------------------------
+ * What is walked
+ * ------------------------------------------------------------------------
+ */
+
+/* The full form has a third argument, and the text names them. */
+bool
+cc_heal_is_full(uint16 ns)
+{
+	CcDeclaration d;
+	Size		len;
+
+	if (pg_atomic_read_u32(&cc_namespace(ns)->on_split) != CC_SPLIT_MERGE ||
+		!cc_namespace_read(ns, &d))
+		return false;
+	len = strlen(d.merge);
+	return len > 6 && strcmp(d.merge + len - 6, "jsonb)") == 0;
+}
+
+static bool
+is_island_policy(uint16 ns)
+{
+	CcOnSplit	policy = pg_atomic_read_u32(&cc_namespace(ns)->on_split);
+
+	return policy == CC_SPLIT_OLDEST_ISLAND ||
+		policy == CC_SPLIT_LARGEST_ISLAND;
+}
+
+static bool
+is_walked(uint16 ns)
+{
+	return ns != CC_NS_SYSTEM && !cc_namespace_has(ns, CC_NS_LOCAL) &&
+		(is_island_policy(ns) || cc_heal_is_full(ns));
+}
+
+uint64
+cc_heal_walked_all(void)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+	uint64		all = PG_UINT64_MAX;
+
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	{
+		if (is_walked((uint16) ns))
+			all = Min(all, pg_atomic_read_u64(&cc.heal->walked[ns]));
+	}
+	return all;
+}
+
+/* ------------------------------------------------------------------------
+ * Ends of splits
+ * ------------------------------------------------------------------------
+ */
+
+/* What the split records say of ends */
+typedef struct Ends
+{
+	uint64		newest;			/* the last one whose nodes, and those of all
+								 * before it, can be reached; 0: none */
+	bool		open;			/* of two that can be reached one has not
+								 * ended yet */
+} Ends;
+
+typedef enum Standing
+{
+	NO_MEMBER,
+	AWAY,
+	REACHED
+} Standing;
+
+/* Of each node of the table of records. */
+static void
+find_standings(Standing standing[CC_APART_NODES])
+{
+	CcNodeId	ids[CC_MAX_MEMBERS];
+	int			slots[CC_MAX_MEMBERS];
+	uint32		component = cc_reach_component();
+	int			n = 0;
+
+	cc_lock_shared(&cc.members->lock);
+	for (uint32 i = 0; i < cc.members->nmembers; i++)
+	{
+		if (!cc.members->member[i].used || cc.members->member[i].removed)
+			continue;
+		slots[n] = (int) i;
+		ids[n++] = cc.members->member[i].id;
+	}
+	cc_unlock(&cc.members->lock);
+
+	cc_lock_shared(&cc.apart->lock);
+	for (uint32 a = 0; a < CC_APART_NODES; a++)
+	{
+		standing[a] = NO_MEMBER;
+		for (int i = 0; i < n && a < cc.apart->nnodes; i++)
+		{
+			if (cc_id_cmp(&ids[i], &cc.apart->node[a]) == 0)
+				standing[a] = (component & ((uint32) 1 << slots[i])) != 0 ?
+					REACHED : AWAY;
+		}
+	}
+	cc_unlock(&cc.apart->lock);
+}
+
+static const CcInterval *
+interval_of(uint32 node, uint32 i)
+{
+	return &cc.apart->interval[(Size) node * cc.apart->cap + i];
+}
+
+/* The table's nodes only become more, so their standings hold. */
+static void
+find_ends(Ends *ends)
+{
+	Standing	standing[CC_APART_NODES];
+	uint64		ripe = pg_atomic_read_u64(&cc.heal->ripe);
+	uint64		bound = PG_UINT64_MAX;
+
+	memset(ends, 0, sizeof(*ends));
+	if (pg_atomic_read_u32(&cc.apart->any) == 0)
+		return;
+	find_standings(standing);
+	cc_lock_shared(&cc.apart->lock);
+	for (uint32 a = 0; a < cc.apart->nnodes; a++)
+	{
+		for (uint32 i = 0; i < cc.apart->n[a]; i++)
+		{
+			const CcInterval *iv = interval_of(a, i);
+
+			if (iv->to == 0)
+				ends->open |= standing[a] == REACHED &&
+					standing[iv->peer] == REACHED;
+			else if (iv->to > ripe && (standing[a] == AWAY ||
+									   standing[iv->peer] == AWAY))
+				bound = Min(bound, iv->to - 1);
+		}
+	}
+	for (uint32 a = 0; a < cc.apart->nnodes; a++)
+	{
+		for (uint32 i = 0; i < cc.apart->n[a]; i++)
+		{
+			uint64		to = interval_of(a, i)->to;
+
+			if (to <= bound)
+				ends->newest = Max(ends->newest, to);
+		}
+	}
+	cc_unlock(&cc.apart->lock);
+}
+
+bool
+cc_heal_walk_waiting(void)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+	Ends		ends;
+
+	find_ends(&ends);
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	{
+		if (pg_atomic_read_u64(&cc.heal->walked[ns]) < ends.newest &&
+			is_walked((uint16) ns) && !cc_heal_has_stopped((uint16) ns))
+			return true;
+	}
 	return false;
 }
 
-int
-cc_heal_walk_next(uint16 ns, CcOneSidedWalk *w, CcOneSided *out, int max)
+/* ------------------------------------------------------------------------
+ * Ripe
+ * ------------------------------------------------------------------------
+ */
+
+static void
+begin_ripening(uint64 hlc, int64 now)
 {
-	return 0;
+	CcHealShared *h = cc.heal;
+
+	h->ripe_hlc = hlc;
+	h->ripe_component = cc_reach_component();
+	h->ripe_since = now;
+	h->targeted = false;
+	for (int slot = 0; slot < CC_MAX_MEMBERS; slot++)
+		h->ripe_heartbeats[slot] =
+			pg_atomic_read_u64(&cc.members->member[slot].heartbeats);
+}
+
+/*
+ * Whether what the members of the component say that they have is of after the
+ * beginning: by heartbeats of their own, or by third hand, which takes longer.
+ */
+static bool
+heard_all(int64 now, int64 peer_timeout)
+{
+	CcHealShared *h = cc.heal;
+
+	if (now - h->ripe_since >= peer_timeout)
+		return true;
+	for (int slot = 0; slot < CC_MAX_MEMBERS; slot++)
+	{
+		CcMemberShared *m = &cc.members->member[slot];
+
+		if ((h->ripe_component & ((uint32) 1 << slot)) != 0 && !m->self &&
+			pg_atomic_read_u64(&m->heartbeats) <
+			h->ripe_heartbeats[slot] + ROUNDS)
+			return false;
+	}
+	return true;
+}
+
+static void
+take_target(void)
+{
+	CcHealShared *h = cc.heal;
+	CcVV		target;
+	CcVV		k;
+
+	cc_vv_init(&target);
+	cc_vv_init(&k);
+	for (int slot = 0; slot < CC_MAX_MEMBERS; slot++)
+	{
+		if ((h->ripe_component & ((uint32) 1 << slot)) != 0 &&
+			cc_membership_copy_k(slot, &k))
+			cc_vv_join(&target, &k);
+	}
+	h->ntarget = Min(target.n, CC_MAX_ORIGINS);
+	if (h->ntarget > 0)
+		memcpy(h->target, target.seq, h->ntarget * sizeof(uint64));
+	h->targeted = true;
+	cc_vv_free(&target);
+	cc_vv_free(&k);
+}
+
+static bool
+covers_target(void)
+{
+	for (uint32 o = 0; o < cc.heal->ntarget; o++)
+	{
+		if (cc_state_vv((int) o) < cc.heal->target[o])
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Nothing is to be walked for the other policies, also if they change: what
+ * was healed before stays as it is.
+ */
+static void
+pass_over(uint64 ripe)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	{
+		if (!is_walked((uint16) ns))
+			cc_atomic_raise(&cc.heal->walked[ns], ripe);
+	}
+}
+
+void
+cc_heal_ripen(int64 now, int64 peer_timeout)
+{
+	CcHealShared *h = cc.heal;
+	Ends		ends;
+
+	find_ends(&ends);
+	if (ends.newest <= pg_atomic_read_u64(&h->ripe))
+	{
+		h->ripe_hlc = 0;
+		return;
+	}
+	if (ends.newest != h->ripe_hlc ||
+		cc_reach_component() != h->ripe_component)
+		begin_ripening(ends.newest, now);
+
+	/* both sides of a split write down its end, the other one's is under way */
+	if (!h->targeted && heard_all(now, peer_timeout) &&
+		(!ends.open || now - h->ripe_since >= 2 * peer_timeout))
+		take_target();
+	if (h->targeted && covers_target())
+	{
+		pass_over(h->ripe_hlc);
+		cc_atomic_raise(&h->ripe, h->ripe_hlc);
+		h->ripe_hlc = 0;
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Walks
+ * ------------------------------------------------------------------------
+ */
+
+bool
+cc_heal_walk_begin(uint16 ns, CcOneSidedWalk *w)
+{
+	uint64		walked = pg_atomic_read_u64(&cc.heal->walked[ns]);
+	uint64		ripe = pg_atomic_read_u64(&cc.heal->ripe);
+	bool		due = false;
+
+	if (walked >= ripe || !is_walked(ns) || !cc_heal_may_decide())
+		return false;
+	cc_lock_shared(&cc.apart->lock);
+	for (uint32 a = 0; a < cc.apart->nnodes && !due; a++)
+	{
+		for (uint32 i = 0; i < cc.apart->n[a] && !due; i++)
+			due = interval_of(a, i)->to > walked &&
+				interval_of(a, i)->to <= ripe;
+	}
+	cc_unlock(&cc.apart->lock);
+	memset(w, 0, sizeof(*w));
+	w->after = walked;
+	w->upto = ripe;
+	return due;
 }
 
 void
 cc_heal_walk_end(uint16 ns, const CcOneSidedWalk *w)
 {
+	char		key[CC_SYSTEM_KEY_MAX];
+	uint16		len = cc_heal_key(ns, 'w', key);
+	char		value[8];
+	CcBuf		b = {.data = value, .len = 0, .cap = sizeof(value)};
+
+	cc_atomic_raise(&cc.heal->walked[ns], w->upto);
+	cc_buf_put_u64(&b, w->upto);
+	(void) cc_entries_write(key, len, value, sizeof(value));
+}
+
+/* The intervals of members whose ends count for this walk. */
+static Spans *
+copy_spans(const CcOneSidedWalk *w)
+{
+	Spans	   *spans;
+	int			n = 0;
+
+	/* the caller's roll is asked before apart->lock is taken */
+	spans = cc_alloc(offsetof(Spans, span) +
+				   (Size) CC_APART_NODES * cc.apart->cap * sizeof(Span));
+	cc_policy_roll(&spans->roll);
+	spans->from = PG_UINT64_MAX;
+	spans->to = 0;
+	cc_lock_shared(&cc.apart->lock);
+	for (int r = 0; r < spans->roll.n; r++)
+	{
+		for (uint32 a = 0; a < cc.apart->nnodes; a++)
+		{
+			if (cc_id_cmp(&cc.apart->node[a], &spans->roll.id[r]) != 0)
+				continue;
+			for (uint32 i = 0; i < cc.apart->n[a]; i++)
+			{
+				const CcInterval *iv = interval_of(a, i);
+
+				if (iv->to <= w->after || iv->to > w->upto)
+					continue;
+				spans->span[n].writer = cc.apart->node[iv->peer];
+				spans->span[n].recorder = r;
+				spans->span[n].from = iv->from;
+				spans->span[n++].to = iv->to;
+				spans->from = Min(spans->from, iv->from);
+				spans->to = Max(spans->to, iv->to);
+			}
+		}
+	}
+	cc_unlock(&cc.apart->lock);
+	spans->n = n;
+	return spans;
+}
+
+static bool
+is_in_span(const Spans *spans, const CcNodeId *writer, uint64 hlc)
+{
+	for (int i = 0; i < spans->n; i++)
+	{
+		const Span *span = &spans->span[i];
+
+		if (span->from <= hlc && hlc <= span->to &&
+			spans->roll.joined[span->recorder] <= hlc &&
+			cc_id_cmp(&span->writer, writer) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Under the lock of its partition. */
+static bool
+is_one_sided(const Spans *spans, CcPartitionShared *p, CcHeaderShared *h)
+{
+	CcEntry		siblings[CC_MAX_ORIGINALS];
+	uint8		flags = cc_header_flags(h);
+
+	return h->hlc >= spans->from && h->hlc <= spans->to &&
+		cc_header_type(h) != CC_STUB && cc_header_type(h) != CC_COUNTER &&
+		(flags & CC_F_PENDING) == 0 &&
+		((flags & CC_F_SIBLINGS) == 0 ||
+		 cc_siblings_heads(p, h, siblings, NULL) == 0) &&
+		!cc_expire_cleared(h->ns, h->hlc) &&
+		is_in_span(spans, &cc_origin(h->writer)->node, h->hlc);
+}
+
+/*
+ * Those of a bucket, behind the n that there are.  Returns how many there are
+ * then; max + 1 when there was no room for all.
+ */
+static int
+take_bucket(uint16 ns, const Spans *spans, CcPartitionShared *p,
+			uint32 bucket, CcOneSided *out, int n, int max)
+{
+	for (CcHeaderShared *h = cc_store_first(p, bucket); h != NULL;
+		 h = cc_store_next(p, h))
+	{
+		if (h->ns != ns || !is_one_sided(spans, p, h))
+			continue;
+		if (n == max)
+			return max + 1;
+		out[n].key.ns = ns;
+		out[n].key.keylen = h->keylen;
+		cc_store_copy_key(p, h, out[n].key.key);
+		out[n].hlc = h->hlc;
+		out[n++].writer = cc_origin(h->writer)->node;
+	}
+	return n;
+}
+
+/*
+ * A run of buckets under one hold of the lock; moves on.  False when there is
+ * no room for the next one: it is looked at again, with all the room, and of
+ * those that it has beyond that nobody is told.
+ */
+static bool
+take_run(uint16 ns, const Spans *spans, CcOneSidedWalk *w, CcOneSided *out,
+		 int *n, int max)
+{
+	CcPartitionShared *p = cc_store_partition(w->partition);
+	uint32		end;
+	bool		room = true;
+
+	cc_store_lock(p, false);
+	end = Min(p->nbuckets, w->bucket + RUN);
+	while (w->bucket < end && room)
+	{
+		int			found = take_bucket(ns, spans, p, w->bucket, out, *n, max);
+
+		room = found <= max || *n == 0;
+		if (room)
+		{
+			*n = Min(found, max);
+			w->bucket++;
+		}
+	}
+	if (w->bucket >= p->nbuckets)
+	{
+		w->partition++;
+		w->bucket = 0;
+	}
+	cc_store_unlock(p);
+	return room;
+}
+
+/* Whether this node was on the side of the one who wrote it. */
+static bool
+is_ours(const CcOneSided *c)
+{
+	CcNodeId	self = cc_origin(cc_state_self())->node;
+
+	return cc_id_cmp(&c->writer, &self) == 0 ||
+		(!cc_apart_out_of_reach(&self, &c->writer, c->hlc) &&
+		 !cc_apart_out_of_reach(&c->writer, &self, c->hlc));
+}
+
+bool
+cc_heal_walk_some(uint16 ns, CcOneSidedWalk *w, CcOneSided *out, int max,
+				  uint32 buckets, int *n)
+{
+	Spans	   *spans = copy_spans(w);
+	bool		more;
+
+	*n = 0;
+	/* a namespace without entries has none in any bucket */
+	if (spans->n == 0 ||
+		pg_atomic_read_u64(&cc_namespace(ns)->entries) == 0)
+		w->partition = (int) cc.store->npartitions;
+	for (uint32 i = 0; i < buckets; i += RUN)
+	{
+		if (w->partition >= (int) cc.store->npartitions || *n == max ||
+			!take_run(ns, spans, w, out, n, max))
+			break;
+	}
+	for (int i = 0; i < *n; i++)
+		out[i].ours = is_ours(&out[i]);
+	more = w->partition < (int) cc.store->npartitions;
+	cc_free(spans);
+	return more || *n > 0;
+}
+
+int
+cc_heal_walk_next(uint16 ns, CcOneSidedWalk *w, CcOneSided *out, int max)
+{
+	int			n;
+
+	while (cc_heal_walk_some(ns, w, out, max, STEP_BUCKETS, &n) && n == 0)
+		cc_check_interrupts();
+	return n;
+}
+
+/* A value with its block, which a put says in words of its own. */
+static void
+put_value(CcChange *c, const CcDecision *d)
+{
+	CcExtra		x;
+
+	c->type = d->type;
+	c->null = (d->flags & CC_F_NULL) != 0;
+	c->value = d->value;
+	c->vallen = d->vallen;
+	c->ttl_ms = d->expires == 0 ? 0 : 1;
+	c->deadline = d->expires;
+	if ((d->flags & CC_F_EXTRA) == 0)
+		return;
+	cc_extra_get(d->value, &x);
+	c->value += CC_EXTRA_VALUE;
+	c->vallen -= CC_EXTRA_VALUE;
+	c->deadline = x.fresh;
+	c->ttl_ms = x.fresh == 0 ? 0 : Max(x.ttl_ms, 1);
+	c->sliding = x.fresh != 0 && x.ttl_ms > 0;
+	c->grace_ms = x.fresh == 0 ? 0 : d->expires - x.fresh;
+	if (x.cap != 0)
+		c->max_age_ms = Max(x.cap - cc_hlc_now_ms(&cc.state->hlc), 1);
 }
 
 CcResult
-cc_heal_walk_apply(const CcOneSided *c, const CcDecision *d)
+cc_heal_walk_apply(const CcOneSided *s, const CcDecision *d)
 {
-	return CC_UNCHANGED;
+	CcChange	c = {.op = CC_OP_PUT, .if_version = s->hlc};
+	CcOutcome	o;
+	CcResult	result;
+
+	c.ns = s->key.ns;
+	c.key = s->key.key;
+	c.keylen = s->key.keylen;
+	if (d->type == CC_STUB)
+		c.ttl_ms = -1;			/* which deletes, on that condition */
+	else
+		put_value(&c, d);
+	result = cc_cache_change(&c, &o);
+	if (result == CC_DONE)
+		cc_splits_count_fate(&s->writer, d->type == CC_STUB ?
+							 CC_FATE_DELETED : CC_FATE_MERGED);
+	return result;
+}
+
+/* ------------------------------------------------------------------------
+ * The island policies
+ * ------------------------------------------------------------------------
+ */
+
+static bool
+begin_walk(void)
+{
+	CcHealShared *h = cc.heal;
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	{
+		if (is_island_policy((uint16) ns) &&
+			cc_heal_walk_begin((uint16) ns, &h->walk))
+		{
+			h->walk_ns = (uint16) ns;
+			h->walk_deleted = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* PROTOCOL.md, one-sided changes: those of the losing island go. */
+static void
+delete_losers(uint16 ns, const CcOneSided *changes, int n)
+{
+	CcOnSplit	policy = pg_atomic_read_u32(&cc_namespace(ns)->on_split);
+	CcDecision	d = {.how = (CcHow) policy, .type = CC_STUB};
+	CcRoll		roll;
+
+	cc_policy_roll(&roll);
+	for (int i = 0; i < n; i++)
+	{
+		if (!cc_policy_side_wins(policy, &roll, &changes[i].writer,
+								 changes[i].hlc) &&
+			cc_heal_walk_apply(&changes[i], &d) == CC_DONE)
+			cc.heal->walk_deleted++;
+	}
+}
+
+static void
+end_walk(void)
+{
+	CcHealShared *h = cc.heal;
+	uint16		ns = h->walk_ns;
+
+	cc_heal_walk_end(ns, &h->walk);
+	if (h->walk_deleted > 0)
+		cc_log(CC_LOG, UINT64_FORMAT " entries of cache namespace \"%s\" of "
+			   "database \"%s\" were deleted by policy %s: only the side of a "
+			   "split that lost had written them",
+			   h->walk_deleted, cc_namespace(ns)->name,
+			   cc_namespace(ns)->database,
+			   cc_namespace_on_split[pg_atomic_read_u32(&cc_namespace(ns)->on_split)]);
+	h->walk_ns = CC_NS_SYSTEM;
+}
+
+bool
+cc_heal_walk_step(void)
+{
+	CcHealShared *h = cc.heal;
+	CcOneSided *changes;
+	bool		more;
+	int			n;
+
+	if (pg_atomic_read_u32(&cc.apart->any) == 0 || !cc_heal_may_decide() ||
+		(h->walk_ns != CC_NS_SYSTEM && !is_island_policy(h->walk_ns)))
+	{
+		/* it begins anew when it may; nothing says that it was walked */
+		h->walk_ns = CC_NS_SYSTEM;
+		return false;
+	}
+	if (h->walk_ns == CC_NS_SYSTEM && !begin_walk())
+		return false;
+	changes = cc_alloc(STEP_CHANGES * sizeof(CcOneSided));
+	more = cc_heal_walk_some(h->walk_ns, &h->walk, changes, STEP_CHANGES,
+							 STEP_BUCKETS, &n);
+	delete_losers(h->walk_ns, changes, n);
+	cc_free(changes);
+	if (!more)
+		end_walk();
+	return true;
 }

@@ -396,6 +396,7 @@ replicator_main(void *arg)
 {
 	SimNode    *node = arg;
 	SimTime		next_round = 0;
+	int64		heal_due = 0;
 	uint32		seed_bits = 0;
 	uint32		targets = 0;
 
@@ -416,6 +417,7 @@ replicator_main(void *arg)
 			do_duties(node, seed_bits, others);
 			targets |= members(node, &others);
 			next_round = sim.now + SIM_MS(sim.cfg.heartbeat_ms);
+			heal_due = 0;
 		}
 		if (pg_atomic_read_u32(&cc.members->removed) != 0)
 			sim_node_kill_removed(node);
@@ -433,6 +435,10 @@ replicator_main(void *arg)
 		}
 		if (cc_reach_is_news())
 			follow_reach();
+		if (cc_monotonic_ms() >= heal_due)
+			heal_due = cc_heal_step(cc_monotonic_ms(),
+									sim.cfg.peer_timeout_ms);
+		due = Min(due, heal_due);
 		wait = next_round - sim.now;
 		if (due != PG_INT64_MAX)
 			wait = Min(wait, SIM_MS(due - cc_monotonic_ms()));
