@@ -150,7 +150,10 @@ while ($kills < 20 && $round < 20)
 				return !@left && !@reach;
 			});
 		last unless defined $which;
-		select undef, undef, undef, rand(0.4);
+		my $target = (decided($which) // 0) + int(rand(200));
+		CacheCluster::Cluster::wait_until("$target decided on node$which",
+			sub { my $n = decided($which);
+				return !defined $n || $n >= $target || !resolver(); });
 		my @types = qw(postmaster merger replicator);
 		my $type = $types[ $kills % @types ];
 		if ($type eq 'postmaster')
