@@ -42,6 +42,7 @@ typedef LWLock CcLock;
 #define cc_check_take(entry)	((void) 0)
 #define cc_check_write(entry)	((void) 0)
 #define cc_check_evict(entry)	((void) 0)
+#define cc_check_race(entry)	((void) 0)
 #endif							/* CC_SIM */
 
 /*

@@ -166,7 +166,10 @@ commit(CcWork *w, bool restamp)
 		cc_check_write(e);
 	}
 	else if (w->dot_at != NULL)
+	{
 		cc_siblings_name(w->dot_at, cc_state_self(), pos);
+		cc_check_write(e);
+	}
 	else if (w->c->op == CC_OP_TAKE)
 		cc_check_take(e);
 	if (restamp)

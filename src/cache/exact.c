@@ -335,6 +335,7 @@ settle_races(CcWork *w, CcKeyState *ks)
 			if (k != i && newer(&ks->original[k], &ks->original[i]) &&
 				(all || !cc_apart(&ks->original[k], &ks->original[i])))
 			{
+				cc_check_race(&ks->original[i]);
 				cc_exact_remove_original(ks, i);
 				break;
 			}
@@ -562,6 +563,7 @@ nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 
 		if (newer(e, &result->original[0]))
 		{
+			cc_check_race(&result->original[0]);
 			result->original[0] = *e;
 			admit(w, &result->original[0]);
 		}

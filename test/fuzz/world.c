@@ -83,6 +83,12 @@ sim_check_evict(const struct CcEntry *e)
 	(void) e;
 }
 
+void
+sim_check_race(const struct CcEntry *e)
+{
+	(void) e;
+}
+
 /* Bit by bit; the inputs are short. */
 pg_crc32c
 sim_crc32c(pg_crc32c crc, const void *data, Size len)

@@ -31,7 +31,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sim.h"
+#include "history.h"
 
 uint64
 sim_horizon(SimSort sort)
@@ -101,6 +101,11 @@ check_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 
 	uint64		horizon = sim_horizon(sim.key_sort[d->key]);
 
+	if (sim_history(d->key) != NULL)
+	{
+		sim_history_covered(node, origin, d, to, full);
+		return;
+	}
 	/* I1: dots of namespaces that never leave their node are exempt */
 	if (sim_version_cmp(g, &d->version) >= 0 ||
 		sim.key_sort[d->key] == SIM_LOCAL ||
@@ -165,9 +170,9 @@ sim_oracle_known(int origin, uint64 seq)
 }
 
 /* Whether the entry is what was written under its dot. */
-static void
-check_same(const char *what, const CcEntry *e, int origin, SimDot *d,
-		   const SimVersion *v)
+void
+sim_check_same(const char *what, const CcEntry *e, int origin, SimDot *d,
+			   const SimVersion *v)
 {
 	if (sim_version_cmp(&d->version, v) != 0)
 		sim_violate("I0", "%s %s %s of hlc %s, which was hlc %s when it was written",
@@ -191,15 +196,21 @@ sim_check_take(const CcEntry *e)
 	SimNode    *node = sim.here;
 	int			key = sim_oracle_key(e->hash, e->ns, e->key, e->keylen);
 	int			origin = sim_oracle_origin(node, e->origin);
-	SimDot	   *d = sim_oracle_known(origin, e->seq);
+	SimDot	   *d;
 	SimVersion	v;
 
 	sim.stats.takes++;
+	if (sim_history(key) != NULL)
+	{
+		sim_history_taken(node, key, e);
+		return;
+	}
+	d = sim_oracle_known(origin, e->seq);
 	sim_oracle_version(node, e, &v);
 	sim_trace("takes %s %s hlc %s%s", sim_key_text(key),
 			  sim_dot_text(origin, e->seq), sim_hlc_text(v.hlc),
 			  e->type == CC_STUB ? " (stub)" : "");
-	check_same("takes", e, origin, d, &v);
+	sim_check_same("takes", e, origin, d, &v);
 	if (sim.key_sort[key] == SIM_LOCAL)
 		sim_violate("local", "%s takes %s, which is local to another node",
 					node->name, sim_key_text(key));
@@ -257,6 +268,11 @@ sim_check_write(const CcEntry *e)
 	uint64		value = 0;
 
 	sim.stats.writes++;
+	if (sim_history(key) != NULL)
+	{
+		sim_history_written(node, key, e);
+		return;
+	}
 	sim_oracle_version(node, e, &v);
 	sim_trace("writes %s %s hlc %s%s expires %s", sim_key_text(key),
 			  sim_dot_text(origin, e->seq), sim_hlc_text(v.hlc),
@@ -306,9 +322,20 @@ sim_check_evict(const CcEntry *e)
 			  e->type == CC_STUB ? " (stub)" : "");
 	if (e->type != CC_STUB)
 		d->evicted = true;
+	if (sim_history(d->key) != NULL)
+		sim_history_gone(node, d->key, e);
 	if (e->type == CC_COUNTER)
 		sim_counter_lost(d->key, "evicted");
 	sim_counter_forgotten(e);
+}
+
+void
+sim_check_race(const CcEntry *e)
+{
+	int			key = sim_oracle_key(e->hash, e->ns, e->key, e->keylen);
+
+	if (sim_history(key) != NULL)
+		sim_history_raced(sim.here, key, e);
 }
 
 /* ---- reads ---- */
@@ -347,6 +374,8 @@ sim_check_read_end(SimNode *node, const SimRead *r, const CcEntry *e)
 		sim_violate("P2", "%s serves %s of hlc %s, but had taken hlc %s",
 					node->name, sim_key_text(key), sim_hlc_text(v.hlc),
 					sim_hlc_text(r->ghost.hlc));
+	if (sim_history(key) != NULL)
+		sim_history_read(node, key, e);
 	if (e->expires != 0 && r->now_ms >= e->expires)
 		sim_violate("P1", "%s serves %s, which is over since %lld ms",
 					node->name, sim_key_text(key),
@@ -357,6 +386,6 @@ sim_check_read_end(SimNode *node, const SimRead *r, const CcEntry *e)
 	if (e->hlc <= r->horizon)
 		sim_violate("P4-cleared", "%s serves %s of hlc %s below its horizon",
 					node->name, sim_key_text(key), sim_hlc_text(v.hlc));
-	check_same("serves", e, sim_oracle_origin(node, e->origin),
+	sim_check_same("serves", e, sim_oracle_origin(node, e->origin),
 			   sim_oracle_known(sim_oracle_origin(node, e->origin), e->seq), &v);
 }

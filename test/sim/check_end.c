@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sim.h"
+#include "history.h"
 
 #include "cache/evict.h"
 
@@ -92,7 +92,8 @@ stub_left(SimNode *node)
 										  h->seq));
 					return text;
 				}
-				if (h->ns == CC_NS_SYSTEM || cc_header_type(h) != CC_STUB)
+				if (h->ns == CC_NS_SYSTEM || cc_header_type(h) != CC_STUB ||
+					(cc_header_flags(h) & CC_F_PENDING) != 0)
 					continue;
 				snprintf(text, sizeof(text),
 						 "tombstone left on %s: %s %s, VV " UINT64_FORMAT
@@ -117,7 +118,7 @@ sim_check_settled(void)
 	SimNode    *first = NULL;
 	const char *why = NULL;
 
-	for (int step = 0; step < 4 && why == NULL; step++)
+	for (int step = 0; step < 5 && why == NULL; step++)
 	{
 		for (int i = 0; i < SIM_MAX_NODES && why == NULL; i++)
 		{
@@ -137,15 +138,16 @@ sim_check_settled(void)
 			else if (step == 2)
 				why = vv_missing(node, first, vv);
 			else if (step == 3)
+				why = sim_heal_left(node);
+			else if (step == 4)
 				why = stub_left(node);
 		}
 	}
 	return why;
 }
 
-/* What a node would answer for the key now; NULL: a miss. */
-static CcHeaderShared *
-served(SimNode *node, int key)
+CcHeaderShared *
+sim_served(SimNode *node, int key)
 {
 	CcHeaderShared *h;
 
@@ -225,7 +227,7 @@ check_key(int key, uint64 highest_horizon, const char *why)
 
 		if (!active(node))
 			continue;
-		h = served(node, key);
+		h = sim_served(node, key);
 		if (h == NULL)
 		{
 			strcat(strcat(lack, " "), node->name);
@@ -313,7 +315,7 @@ check_local_key(int key)
 		if (!active(node) || !node->up || own->hlc == 0 ||
 			(d = sim_oracle_written(key, own)) == NULL)
 			continue;
-		h = served(node, key);
+		h = sim_served(node, key);
 		if (h != NULL)
 			sim_stored_version(node, h, &v);
 		if (h != NULL && sim_version_cmp(&v, own) != 0)
@@ -361,6 +363,7 @@ sim_check_final(const char *why)
 
 	horizon[SIM_SAVED] = check_horizon(SIM_SAVED);
 	horizon[SIM_UNSAVED] = check_horizon(SIM_UNSAVED);
+	horizon[SIM_KEPT] = check_horizon(SIM_KEPT);
 	for (int i = 0; i < SIM_MAX_NODES && why == NULL; i++)
 	{
 		if (!active(&sim.node[i]) || !sim.node[i].up)
@@ -376,12 +379,17 @@ sim_check_final(const char *why)
 			continue;
 		if (sort == SIM_LOCAL)
 			check_local_key(key);
+		else if (sort == SIM_KEPT)
+			sim_heal_check_key(key, horizon[sort]);
 		else
 			check_key(key, horizon[sort], why);
 	}
 	sim_counter_final();
+	sim_heal_check_decisions();
 	if (why != NULL)
-		sim_violate(strncmp(why, "tombstone", 9) == 0 ? "L-tomb" :
+		sim_violate(strncmp(why, "pending", 7) == 0 ? "L-pending" :
+					strncmp(why, "unfolded", 8) == 0 ? "L-fold" :
+					strncmp(why, "tombstone", 9) == 0 ? "L-tomb" :
 					strncmp(why, "VV", 2) == 0 ? "L-vv" :
 					strncmp(why, "members", 7) == 0 ? "L-members" : "L-ready",
 					"%s", why);

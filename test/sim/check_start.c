@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sim.h"
+#include "history.h"
 
 void
 sim_check_boot(SimNode *node)
@@ -17,6 +17,7 @@ sim_check_boot(SimNode *node)
 	node->loading = true;
 	memset(node->origin_map, 0, sizeof(node->origin_map));
 	memset(node->loaded, 0, sizeof(node->loaded));
+	sim_history_begin_load(node);
 }
 
 static void
@@ -34,7 +35,10 @@ note_loaded(SimNode *node)
 				SimDot	   *d = sim_oracle_known(sim_oracle_origin(node, h->origin),
 										  h->seq);
 
-				sim_stored_version(node, h, &node->loaded[d->key]);
+				if (sim_history(d->key) != NULL)
+					sim_history_load(node, d->key);
+				else
+					sim_stored_version(node, h, &node->loaded[d->key]);
 				sim_trace("has %s %s%s in its files", sim_key_text(d->key),
 						  sim_dot_text(sim_oracle_origin(node, h->origin), h->seq),
 						  cc_header_type(h) == CC_STUB ? " (stub)" : "");
@@ -74,6 +78,12 @@ check_loaded_dot(SimNode *node, SimVersion *before, int origin, SimDot *d,
 	uint64		horizon = sim_horizon(sim.key_sort[d->key]);
 	CcHeaderShared *h;
 
+	if (sim_history(d->key) != NULL)
+	{
+		sim_history_loaded_dot(node, origin, d, retired,
+							   forgotten(node, d->key, &d->version));
+		return;
+	}
 	if (!system && horizon >= d->version.hlc)
 		return;
 	/* I1: dots of namespaces that never leave their node are exempt */
@@ -112,8 +122,10 @@ forget_untaken(SimNode *node)
 		for (int d = 0; d < o->ndots; d++)
 		{
 			if (o->dot[d].seq > vv[i] &&
-				sim_version_cmp(&node->loaded[o->dot[d].key],
-								&o->dot[d].version) != 0)
+				(sim_history(o->dot[d].key) != NULL ?
+				 !sim_history_has_loaded(node, &o->dot[d]) :
+				 sim_version_cmp(&node->loaded[o->dot[d].key],
+								 &o->dot[d].version) != 0))
 				o->dot[d].taken &= ~(1u << node->no);
 		}
 	}
@@ -163,6 +175,11 @@ check_durable(SimNode *node, int key)
 	SimVersion *synced = &node->synced[key];
 	SimVersion *had = node->lost_power ? synced : journaled;
 
+	if (sim_history(key) != NULL)
+	{
+		sim_history_durable(node, key);
+		return;
+	}
 	if (lost(node, key, had))
 		sim_violate("P2-durable", "%s has lost %s of hlc %s, which was on disk",
 					node->name, sim_key_text(key), sim_hlc_text(had->hlc));
@@ -181,11 +198,13 @@ static void
 change_identity(SimNode *node, int id)
 {
 	bool		back = id == node->kept_id;
+	bool		keep = !cc.state->persist && sim.cfg.persist &&
+		node->kept_id < 0;
 
 	if (node->id >= 0 && !back && !node->disk_hurt && !node->in_memory &&
 		cc.state->persist)
 		sim_violate("identity", "%s starts under another id", node->name);
-	if (!cc.state->persist && sim.cfg.persist && node->kept_id < 0)
+	if (keep)
 	{
 		node->kept_id = node->id;
 		memcpy(node->kept_ghost, node->ghost, sizeof(node->ghost));
@@ -196,6 +215,7 @@ change_identity(SimNode *node, int id)
 	memset(node->steps_journaled, 0, sizeof(node->steps_journaled));
 	memset(node->steps_synced, 0, sizeof(node->steps_synced));
 	memset(node->ghost, 0, sizeof(node->ghost));
+	sim_history_identity(node, keep, back);
 	if (back)
 		memcpy(node->ghost, node->kept_ghost, sizeof(node->ghost));
 	if (back)

@@ -5,15 +5,20 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sim.h"
+#include "history.h"
 
-const char *const sim_sort_name[SIM_NSORTS] = {"default", "unsaved", "local"};
+const char *const sim_sort_name[SIM_NSORTS] = {"default", "unsaved", "local",
+	"kept"};
 
 /* Keys take turns; the most used one is saved, and so are pure counters. */
-static SimSort
-sort_of(int no)
+SimSort
+sim_client_sort(int no)
 {
-	return sim.cfg.sorts && no < sim.cfg.keys ? (SimSort) (no % SIM_NSORTS) : SIM_SAVED;
+	if (no >= sim.cfg.keys)
+		return SIM_SAVED;
+	if (sim.cfg.kept == 2 || (sim.cfg.kept == 1 && no % 2 == 0))
+		return SIM_KEPT;
+	return sim.cfg.sorts ? (SimSort) (no % SIM_KEPT) : SIM_SAVED;
 }
 
 uint16
@@ -35,8 +40,8 @@ sim_client_namespace(void)
 	return ns;
 }
 
-static uint16
-data_namespace(SimSort sort)
+uint16
+sim_client_data(SimSort sort)
 {
 	if (sort == SIM_SAVED)
 		return sim_client_namespace();
@@ -47,8 +52,8 @@ data_namespace(SimSort sort)
  * cache_namespace, as users do before they write; false: not now.  Several
  * nodes may declare the same at once.
  */
-static bool
-declare(uint16 ns, SimSort sort)
+bool
+sim_client_declare(uint16 ns, SimSort sort)
 {
 	CcDeclaration d;
 	uint64		pos;
@@ -59,6 +64,8 @@ declare(uint16 ns, SimSort sort)
 	cc_namespace_defaults(ns, &d);
 	d.persist = sort != SIM_UNSAVED;
 	d.replicate = sort != SIM_LOCAL;
+	if (sort == SIM_KEPT)
+		d.on_split = sim.cfg.on_split;
 	result = cc_namespace_store(ns, &d, &pos);
 	return result == CC_DONE || result == CC_UNCHANGED;
 }
@@ -83,8 +90,8 @@ key_number(uint16 ns, int no)
 	return sim_oracle_key(hash[0], ns, key, len);
 }
 
-static bool
-ready(void)
+bool
+sim_client_ready(void)
 {
 	CcPhase		phase = cc_state_phase();
 
@@ -99,7 +106,7 @@ make_value(const SimAction *a, char *value)
 	uint32		want = 0;
 
 	/* what can be counted on from */
-	if (sim.cfg.mixed && sim_below(2, SIM_U_VALUE, a->id, 3, 0) == 0)
+	if (sim.cfg.mixed && sim_client_sort(a->other) != SIM_KEPT && sim_below(2, SIM_U_VALUE, a->id, 3, 0) == 0)
 		return (uint32) sprintf(value, "%d", a->id * 1000);
 	if (sim_below(4, SIM_U_VALUE, a->id, 0, 0) == 0)
 		want = sim_below(sim.cfg.value_max, SIM_U_VALUE, a->id, 1, 0);
@@ -124,6 +131,9 @@ note_journaled(SimNode *node, int key, uint64 pos, uint64 hlc)
 		cc_state_phase() == CC_CLOSED || !cc.state->persist ||
 		pg_atomic_read_u64(&cc.state->journaled) <= pos)
 		return;
+	if (sim_history(key) != NULL)
+		sim_history_journaled(node, key, hlc,
+							  pg_atomic_read_u64(&cc.state->synced) > pos);
 	if (v.hlc != hlc)
 		return;					/* somebody was faster */
 	sim_counter_journaled(node, key, origin, step,
@@ -140,12 +150,12 @@ change(SimNode *node, const SimAction *a)
 {
 	char		name[16];
 	char		value[4096];
-	SimSort		sort = sort_of(a->other);
-	CcChange	c = {.ns = data_namespace(sort)};
+	SimSort		sort = sim_client_sort(a->other);
+	CcChange	c = {.ns = sim_client_data(sort)};
 	CcOutcome	o;
 	int			key = key_number(c.ns, a->other);
 
-	if (!declare(c.ns, sort))
+	if (!sim_client_declare(c.ns, sort))
 		return;
 	c.key = name;
 	c.keylen = sim_client_key(a->other, name);
@@ -178,7 +188,7 @@ change(SimNode *node, const SimAction *a)
 static void
 read_key(SimNode *node, int no)
 {
-	uint16		ns = data_namespace(sort_of(no));
+	uint16		ns = sim_client_data(sim_client_sort(no));
 	int			key = key_number(ns, no);
 	char		name[16];
 	uint16		len = sim_client_key(no, name);
@@ -266,9 +276,12 @@ clear(const SimAction *a)
 	uint16		ns;
 
 	if (sim.cfg.sorts)
-		sort = (SimSort) sim_below(SIM_NSORTS, SIM_U_VALUE, a->id, 3, 0);
-	ns = data_namespace(sort);
-	if (!declare(ns, sort))
+		sort = (SimSort) sim_below(SIM_KEPT, SIM_U_VALUE, a->id, 3, 0);
+	if (sim.cfg.kept == 2 || (sim.cfg.kept == 1 &&
+							  sim_below(2, SIM_U_VALUE, a->id, 4, 0) == 0))
+		sort = SIM_KEPT;
+	ns = sim_client_data(sort);
+	if (!sim_client_declare(ns, sort))
 		return;
 	for (int key = 0; key < sim.nkeys; key++)
 		sim_counter_lost(key, "cleared");
@@ -295,6 +308,15 @@ operate(void *arg)
 		case SIM_FORGET:
 			forget(node, &sim.node[a->other]);
 			break;
+		case SIM_DECLARE:
+			(void) sim_client_declare(sim_client_data(SIM_KEPT), SIM_KEPT);
+			break;
+		case SIM_RESOLVE:
+		case SIM_WINNER:
+		case SIM_RETRY:
+		case SIM_POLICY:
+			sim_people_act(node, a);
+			break;
 		default:
 			change(node, a);
 	}
@@ -306,7 +328,7 @@ client_main(void *arg)
 	const SimAction *a = arg;
 	SimNode    *node = &sim.node[a->node];
 
-	if (!ready() || node->nclients >= sim.cfg.clients)
+	if (!sim_client_ready() || node->nclients >= sim.cfg.clients)
 		return;
 	node->nclients++;
 	(void) sim_try(operate, arg);
@@ -329,7 +351,7 @@ reader_main(void *arg)
 	for (;;)
 	{
 		sim_sleep(SIM_MS(sim.quiet ? 500 : 100) + sim_draw_time(SIM_MS(300)));
-		if (!ready())
+		if (!sim_client_ready())
 			continue;
 		for (int i = 0; i < sim.cfg.keys + sim.cfg.counters; i++)
 			read_key(node, i);

@@ -6,7 +6,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sim.h"
+#include "history.h"
 
 #define SYSTEM_ID		UINT64CONST(7700000000000000077)
 #define SIM_INTERVALS	32
@@ -405,7 +405,7 @@ replicator_main(void *arg)
 		sim_sleep(SIM_MS(5));
 	for (;;)
 	{
-		int64		due = PG_INT64_MAX;
+		int64		due;
 		SimTime		wait;
 
 		if (sim.now >= next_round)
@@ -422,6 +422,7 @@ replicator_main(void *arg)
 		if (pg_atomic_read_u32(&cc.members->removed) != 0)
 			sim_node_kill_removed(node);
 		(void) cc_changelog_published();
+		due = PG_INT64_MAX;
 		for (int i = 0; i < SIM_MAX_NODES; i++)
 		{
 			SimPeer    *p = &node->peer[i];
@@ -505,6 +506,7 @@ sim_node_start(SimNode *node)
 	node->replicator = sim_fiber_start(node, "replicator", node->life,
 									   replicator_main, node);
 	sim_client_reader(node);
+	sim_merger_start(node);
 }
 
 /* The server stops at once; what its processes did not write is lost. */

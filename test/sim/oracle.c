@@ -311,18 +311,21 @@ sim_key_text(int key)
 
 	if (!sim.key_system[key])
 		snprintf(t, 128, "%s%.*s", sim.key_sort[key] == SIM_UNSAVED ? "u:" :
-				 sim.key_sort[key] == SIM_LOCAL ? "l:" : "",
+				 sim.key_sort[key] == SIM_LOCAL ? "l:" :
+				 sim.key_sort[key] == SIM_KEPT ? "h:" : "",
 				 (int) sim.key_len[key], k);
 	else if (sim.key_len[key] == 1 + CC_ID_LEN && k[0] != 'h')
 	{
 		memcpy(id.b, k + 1, CC_ID_LEN);
 		snprintf(t, 128, "%s %s",
-				 k[0] == 'm' ? "member" : k[0] == 'r' ? "removal" : "system",
+				 k[0] == 'm' ? "member" : k[0] == 'r' ? "removal" :
+				 k[0] == 's' ? "splits of" : "system",
 				 id_name(sim_oracle_id(&id)));
 	}
 	else
 		snprintf(t, 128, "%s", k[0] == 'h' ? "horizon" :
 				 k[0] == 'c' ? "cluster id" :
+				 k[0] == 'w' ? "walked" : k[0] == 'q' ? "request" :
 				 k[0] == 'n' ? "declaration" : "system");
 	return t;
 }

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sim.h"
+#include "history.h"
 
 /* How long the end may take */
 #define LONGEST_END		SIM_MS(90000)
@@ -125,6 +125,9 @@ act(void *arg, uint64 n)
 			sim_net_mend(node, other);
 			sim_net_mend(other, node);
 			return;
+		case SIM_MEND_ONE_WAY:
+			sim_net_mend(node, other);
+			return;
 		case SIM_ISOLATE:
 			for (int i = 0; i < SIM_MAX_NODES; i++)
 				cut_both(node, &sim.node[i], draw);
@@ -138,6 +141,9 @@ act(void *arg, uint64 n)
 			return;
 		case SIM_CRASH_ALL:
 			crash_all(a);
+			return;
+		case SIM_SNAP:
+			sim_heal_snap();
 			return;
 		case SIM_CLOCK:
 			if (node->exists)
@@ -335,6 +341,7 @@ sim_run(uint64 seed, const SimAction *actions, int nactions, bool tracing)
 	memset(&sim.nactions, 0, sizeof(Sim) - offsetof(Sim, nactions));
 	sim_net_begin();
 	sim_counter_reset();
+	sim_history_reset();
 	sim.tracing = tracing;
 	sim_schedule_draw(seed);
 	if (actions != NULL)

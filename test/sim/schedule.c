@@ -5,14 +5,16 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "sim.h"
+#include "history.h"
 
 static const char *const action_names[SIM_NACTIONS] = {
 	"put", "delete", "touch", "read", "incr", "clear",
 	"cut", "cut one way", "mend", "isolate", "mend all", "reset",
 	"crash", "power", "stop", "crash all", "join", "meet",
 	"forget", "clock", "stall", "disk full", "rot", "roll back",
-	"sweep"
+	"sweep",
+	"declare", "resolve", "winner", "retry", "policy", "snap",
+	"mend one way"
 };
 
 const char *
@@ -31,21 +33,21 @@ next_draw(void)
 	return sim_hash(SIM_U_ACTIONS, stream++, 0, 0);
 }
 
-static int
-below(int n)
+int
+sim_schedule_below(int n)
 {
 	return (int) (next_draw() % (uint64) n);
 }
 
-static double
-unit(void)
+double
+sim_schedule_unit(void)
 {
 	return (next_draw() >> 11) * (1.0 / (UINT64CONST(1) << 53));
 }
 
 /* Chance by the seed and a name, so that others do not move with it */
-static uint64
-by_name(const char *name)
+uint64
+sim_schedule_by_name(const char *name)
 {
 	uint64		h = 0;
 
@@ -53,6 +55,12 @@ by_name(const char *name)
 		h = h * 31 + *name;
 	return sim_hash(SIM_U_CONFIG, h, 0, 0);
 }
+
+/* Short names for here */
+#define below(n)		sim_schedule_below(n)
+#define unit()			sim_schedule_unit()
+#define by_name(name)	sim_schedule_by_name(name)
+#define add_action(at, kind, node)	sim_schedule_add(at, kind, node)
 
 static double
 unit_by_name(const char *name)
@@ -64,6 +72,22 @@ unit_by_name(const char *name)
 #define DRAW(name, ...) \
 	(((const int64[]) {__VA_ARGS__})[by_name(name) % \
 									 lengthof(((const int64[]) {__VA_ARGS__}))])
+
+/* Keys whose conflicts are kept, and by what they are decided */
+static void
+draw_kept(SimConfig *c)
+{
+	c->kept = (int) DRAW("kept", 0, 0, 1, 2);
+	c->on_split = (uint8) DRAW("on_split", CC_SPLIT_MERGE, CC_SPLIT_MERGE,
+							   CC_SPLIT_MERGE, CC_SPLIT_LONGEST_TTL,
+							   CC_SPLIT_OLDEST_ISLAND,
+							   CC_SPLIT_LARGEST_ISLAND, CC_SPLIT_MANUAL);
+	c->merge_fails = (double) DRAW("merge_fails", 0, 0, 10) / 100;
+	c->merge_time = SIM_MS(DRAW("merge_time", 2, 40, 400));
+	c->policy_changes = c->kept == 1 && DRAW("policy_changes", 0, 0, 0, 1);
+	c->forward = !c->policy_changes && (c->on_split == CC_SPLIT_MERGE ||
+										c->on_split == CC_SPLIT_LONGEST_TTL);
+}
 
 static void
 draw_config(void)
@@ -138,6 +162,7 @@ draw_config(void)
 	c->partial_end = unit_by_name("partial_end") < 0.2;
 	c->persist = true;
 	c->sorts = unit_by_name("sorts") < 0.5;
+	draw_kept(c);
 
 	/* so that a run sees many blocks, and snapshots in pieces */
 	cc_files_limits.block_bytes = (Size) DRAW("block_bytes", 200, 1000, 100000);
@@ -167,7 +192,8 @@ static Weight weights[] = {
 	{2, SIM_ISOLATE}, {2, SIM_MEND_ALL}, {5, SIM_RESET}, {3, SIM_CRASH},
 	{3, SIM_POWER}, {4, SIM_STOP}, {1, SIM_JOIN}, {0.7, SIM_FORGET},
 	{1, SIM_CLOCK}, {8, SIM_SWEEP}, {0.5, SIM_CRASH_ALL}, {1, SIM_STALL},
-	{0, SIM_INCR}, {0, SIM_DISK_FULL}, {0, SIM_ROT}, {0, SIM_ROLLBACK}
+	{0, SIM_INCR}, {0, SIM_DISK_FULL}, {0, SIM_ROT}, {0, SIM_ROLLBACK},
+	{0, SIM_RESOLVE}, {0, SIM_WINNER}, {0, SIM_RETRY}, {0, SIM_POLICY}
 };
 
 void
@@ -182,8 +208,8 @@ sim_schedule_with(SimActionKind kind, double weight)
 
 static const int ttls[] = {100, 400, 1500, 4000};
 
-static SimAction *
-add_action(SimTime at, SimActionKind kind, int node)
+SimAction *
+sim_schedule_add(SimTime at, SimActionKind kind, int node)
 {
 	SimAction  *a;
 
@@ -224,6 +250,9 @@ add_write(SimTime at, SimActionKind kind, int node)
 			key = sim.cfg.keys;
 	}
 	a->other = key;
+	/* a counter is never a conflict */
+	if (kind == SIM_INCR && sim_client_sort(key) == SIM_KEPT)
+		a->kind = kind = SIM_PUT;
 	if ((kind == SIM_PUT || kind == SIM_TOUCH ||
 		 (kind == SIM_INCR && key < sim.cfg.keys)) && unit() < with_ttl)
 		a->arg = ttls[below(lengthof(ttls))];
@@ -285,6 +314,17 @@ add_drawn(SimTime at, SimActionKind kind, int *nodes, bool *forgot)
 			add_action(at, kind, node)->arg =
 				(int64) ((unit() * 2 - 1) * sim.cfg.skew_ms);
 			return;
+		case SIM_RESOLVE:
+			a = add_action(at, kind, node);
+			a->other = draw_key();
+			a->arg = below(4);
+			return;
+		case SIM_WINNER:
+			add_action(at, kind, node)->other = other;
+			return;
+		case SIM_POLICY:
+			add_action(at, kind, node)->arg = below(CC_LAST_ON_SPLIT + 1);
+			return;
 		case SIM_STALL:
 		case SIM_DISK_FULL:
 			add_action(at, kind, node)->arg = 200 + below(3000);
@@ -319,6 +359,17 @@ draw_actions(void)
 		sim_schedule_with(SIM_INCR, WEIGHT_INCR);
 	else
 		sim_schedule_with(SIM_INCR, 0);
+	sim_schedule_with(SIM_RESOLVE, sim.cfg.kept > 0 ? 2 : 0);
+	sim_schedule_with(SIM_WINNER, sim.cfg.kept > 0 ? 0.3 : 0);
+	sim_schedule_with(SIM_RETRY, sim.cfg.kept > 0 ? 1 : 0);
+	sim_schedule_with(SIM_POLICY, sim.cfg.policy_changes ? 1 : 0);
+	if (sim.cfg.kept > 0)
+	{
+		add_action(SIM_FIRST_ACTION - SIM_MS(300), SIM_DECLARE, 0);
+		if (sim.cfg.groups == 2)
+			add_action(SIM_FIRST_ACTION - SIM_MS(250), SIM_DECLARE,
+					   sim.cfg.first_group);
+	}
 	for (int i = 0; i < (int) lengthof(weights); i++)
 		total += weights[i].weight;
 	if (sim.cfg.groups == 2)
@@ -340,7 +391,6 @@ draw_actions(void)
 			w -= weights[i++].weight;
 		add_drawn(at, weights[i].kind, &nodes, &forgot);
 	}
-	qsort(sim.action, sim.nactions, sizeof(SimAction), by_time);
 }
 
 void
@@ -348,5 +398,13 @@ sim_schedule_draw(uint64 seed)
 {
 	sim.seed = seed;
 	draw_config();
-	draw_actions();
+	if (sim.cfg.kept == 2)
+	{
+		stream = 0;
+		sim.nactions = 0;
+		sim_schedule_heal();
+	}
+	else
+		draw_actions();
+	qsort(sim.action, sim.nactions, sizeof(SimAction), by_time);
 }

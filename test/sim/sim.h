@@ -17,6 +17,9 @@
  *	oracle.c	all writes that ever were
  *	check.c		the invariant and the promises; check_start.c after a load,
  *				check_end.c in the end, counter.c of counters
+ *	history.c	what was written after what, where conflicts are kept;
+ *				history_vv.c and check_heal.c
+ *	merger.c	merge functions, and people who decide; schedule_heal.c
  *
  * Everything random is a hash of the seed, a purpose and counters, so that a
  * run is repeated exactly, and taking one action out of its schedule changes
@@ -64,6 +67,8 @@ typedef enum SimSort
 	SIM_SAVED,					/* "default" */
 	SIM_UNSAVED,				/* declared with persist => false */
 	SIM_LOCAL,					/* declared with replicate => false */
+	SIM_KEPT,					/* declared with an on_split that keeps
+								 * conflicts; see history.h */
 	SIM_NSORTS
 } SimSort;
 
@@ -77,6 +82,8 @@ typedef enum SimActionKind
 	SIM_CRASH, SIM_POWER, SIM_STOP, SIM_CRASH_ALL, SIM_JOIN, SIM_MEET,
 	SIM_FORGET, SIM_CLOCK, SIM_STALL, SIM_DISK_FULL, SIM_ROT, SIM_ROLLBACK,
 	SIM_SWEEP,
+	SIM_DECLARE, SIM_RESOLVE, SIM_WINNER, SIM_RETRY, SIM_POLICY, SIM_SNAP,
+	SIM_MEND_ONE_WAY,
 	SIM_NACTIONS
 } SimActionKind;
 
@@ -232,6 +239,21 @@ typedef struct SimConfig
 	bool		partial_end;	/* some links stay down at the end */
 	bool		persist;
 	bool		sorts;			/* keys are of all three sorts */
+
+	/* keys whose conflicts are kept */
+	int			kept;			/* 0: none, 1: every second, 2: all */
+	uint8		on_split;		/* CcOnSplit of their namespace */
+	bool		policy_changes; /* it becomes another one */
+	bool		forward;		/* by it no node goes back to a write that it
+								 * has served a later one of */
+	bool		exact;			/* no fault that may merge a value with one of
+								 * its own inputs (PROTOCOL.md, section 8) */
+	bool		once;			/* a clean cut and heal: each conflict is decided
+								 * once */
+	SimTime		clean_heal;		/* when its links begin to return; 0: not so */
+	uint32		island[2];		/* bits: nodes of its islands */
+	double		merge_fails;	/* probability that a merge function does */
+	SimTime		merge_time;		/* that it takes at most */
 } SimConfig;
 
 typedef struct SimEvent
@@ -255,6 +277,8 @@ typedef struct SimStats
 	uint64		exact;			/* counters of which all increments were
 								 * looked for in the end ... */
 	uint64		counted;		/* ... and how many those were */
+	uint64		conflicts;		/* keys that became pending ... */
+	uint64		decided;		/* ... and decisions over them */
 } SimStats;
 
 typedef struct Sim
@@ -291,6 +315,7 @@ typedef struct Sim
 	int			nkeys;
 	uint64		nvalues;
 	bool		forgetting;		/* somebody called cache_forget */
+	uint32		winners;		/* bits: nodes of the island whose entries win */
 
 	uint64		nconns;
 	SimFiber   *fiber;			/* that runs now; NULL: the scheduler */
@@ -305,7 +330,8 @@ typedef enum SimPurpose
 {
 	SIM_U_CONFIG = 1, SIM_U_ACTIONS, SIM_U_FIBER, SIM_U_LATENCY, SIM_U_TAIL,
 	SIM_U_ZOMBIE, SIM_U_ACK, SIM_U_ACK_TAIL, SIM_U_CRASH, SIM_U_RANDOM,
-	SIM_U_END, SIM_U_OFFSET, SIM_U_START, SIM_U_CUT, SIM_U_VALUE, SIM_U_RETRY
+	SIM_U_END, SIM_U_OFFSET, SIM_U_START, SIM_U_CUT, SIM_U_VALUE, SIM_U_RETRY,
+	SIM_U_PEOPLE
 } SimPurpose;
 
 extern uint64 sim_mix(uint64 x);
@@ -421,9 +447,21 @@ extern uint16 sim_client_key(int no, char *key);
 /* The namespace of all data, with its bound, on the node that is entered. */
 extern uint16 sim_client_namespace(void);
 
+/* The namespace of a sort; and its declaration, as users make it. */
+extern uint16 sim_client_data(SimSort sort);
+extern bool sim_client_declare(uint16 ns, SimSort sort);
+extern SimSort sim_client_sort(int no);
+extern bool sim_client_ready(void);
+
 /* ---- schedule.c, run.c ---- */
 extern void sim_schedule_draw(uint64 seed);
 extern void sim_schedule_with(SimActionKind kind, double weight);
+
+/* What schedule_heal.c draws with */
+extern int	sim_schedule_below(int n);
+extern double sim_schedule_unit(void);
+extern uint64 sim_schedule_by_name(const char *name);
+extern SimAction *sim_schedule_add(SimTime at, SimActionKind kind, int node);
 
 /*
  * One run of the seed: of the schedule given, or (NULL) of its own.  True
@@ -468,6 +506,10 @@ extern void sim_version_raise(SimVersion *v, const SimVersion *to);
 extern void sim_check_boot(SimNode *node);
 extern void sim_check_loaded(SimNode *node);
 
+/* The entry is what was written under its dot. */
+extern void sim_check_same(const char *what, const CcEntry *e, int origin,
+						   SimDot *d, const SimVersion *v);
+
 /* What held when a read began; and its end (e NULL: a miss). */
 typedef struct SimRead
 {
@@ -487,6 +529,9 @@ extern bool sim_check_members(SimNode *node);
 
 /* NULL when nothing is left to be done, else what is missing. */
 extern const char *sim_check_settled(void);
+
+/* What a node would answer for the key now; NULL: a miss. */
+extern CcHeaderShared *sim_served(SimNode *node, int key);
 extern void sim_check_final(const char *why);
 
 /* ---- counter.c ---- */

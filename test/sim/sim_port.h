@@ -305,6 +305,7 @@ extern void sim_check_raise(int origin, uint64 from, uint64 to, bool full);
 extern void sim_check_take(const struct CcEntry *e);
 extern void sim_check_write(const struct CcEntry *e);
 extern void sim_check_evict(const struct CcEntry *e);
+extern void sim_check_race(const struct CcEntry *e);
 
 /* VV of an origin goes up; full: at the end of a full comparison */
 #define cc_check_raise(origin, from, to, full) \
@@ -318,5 +319,8 @@ extern void sim_check_evict(const struct CcEntry *e);
 
 /* A value goes before its time: memory, the floor, a digest. */
 #define cc_check_evict(entry)	sim_check_evict(entry)
+
+/* An original has lost a race, or is one of too many: it is dropped. */
+#define cc_check_race(entry)	sim_check_race(entry)
 
 #endif							/* SIM_PORT_H */

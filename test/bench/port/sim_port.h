@@ -30,5 +30,7 @@
 #define cc_check_write(entry)	((void) 0)
 #undef cc_check_evict
 #define cc_check_evict(entry)	((void) 0)
+#undef cc_check_race
+#define cc_check_race(entry)	((void) 0)
 
 #endif							/* BENCH_PORT_H */
