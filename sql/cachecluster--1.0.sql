@@ -453,7 +453,7 @@ AS 'MODULE_PATHNAME', 'cachecluster_wait_converged'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION cache_wait_converged(interval) IS
-'waits until every reachable member has seen all that any had seen at the call; false when the time is over';
+'waits until every reachable member has seen all that any had seen at the call, and nothing of it waits for an automatic decision; false when the time is over';
 
 CREATE FUNCTION cache_join(conninfo text)
 RETURNS void
@@ -480,6 +480,61 @@ REVOKE ALL ON FUNCTION cache_forget(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION cache_status() TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION cache_wait_ready(interval) TO pg_read_all_stats;
 GRANT EXECUTE ON FUNCTION cache_wait_converged(interval) TO pg_read_all_stats;
+
+--
+-- Conflicts
+--
+
+CREATE FUNCTION cache_heal(
+    namespace text DEFAULT NULL,
+    winner text DEFAULT NULL
+) RETURNS bigint
+AS 'MODULE_PATHNAME', 'cachecluster_heal'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_heal(text, text) IS
+'tries at once to decide the conflicts of a namespace, or of all of this database that are yours, and returns how many are pending; with the name or id of a node its side wins, and it returns how many were decided';
+
+CREATE FUNCTION cache_resolve(
+    key text,
+    choice text,
+    value text DEFAULT NULL,
+    namespace text DEFAULT 'default'
+) RETURNS boolean
+AS 'MODULE_PATHNAME', 'cachecluster_resolve'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION cache_resolve(text, text, text, text) IS
+'decides the conflict of a key: ours or theirs, as cache_conflicts shows them on this node, write (value) or delete; false when none is pending';
+
+CREATE FUNCTION cachecluster_conflicts(
+    OUT at timestamptz,
+    OUT namespace text,
+    OUT key text,
+    OUT ours_value text,
+    OUT ours_version bigint,
+    OUT ours_node text,
+    OUT theirs_value text,
+    OUT theirs_version bigint,
+    OUT theirs_node text,
+    OUT decision text,
+    OUT decided_by text,
+    OUT decided_at timestamptz,
+    OUT error text
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cachecluster_conflicts'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 100;
+
+COMMENT ON FUNCTION cachecluster_conflicts() IS
+'conflicts of the namespaces of this database that you may read: those that are pending, and the last that were decided';
+
+CREATE VIEW cache_conflicts AS
+    SELECT * FROM @extschema@.cachecluster_conflicts();
+
+COMMENT ON VIEW cache_conflicts IS
+'conflicts of the namespaces of this database that you may read: those that are pending, and the last that were decided';
+
+GRANT SELECT ON cache_conflicts TO PUBLIC;
 
 --
 -- The protocol of the peers, for a role of their own

@@ -50,6 +50,7 @@ typedef enum CcNamespaceStat
 	/* CC_STAT_HITS to CC_STAT_DELETES, and */
 	CC_NS_STAT_EVICTIONS = CC_NPLACE_STATS,
 	CC_NS_STAT_EXPIRATIONS,
+	CC_NS_STAT_DECIDED,			/* conflicts */
 	CC_NNS_STATS
 } CcNamespaceStat;
 

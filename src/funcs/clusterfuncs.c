@@ -19,7 +19,9 @@
 #include "base/guc.h"
 #include "base/vv.h"
 #include "cache/cache.h"
+#include "cache/conflict.h"
 #include "cluster/detector.h"
+#include "cluster/heal.h"
 #include "cluster/membership.h"
 #include "cluster/peer.h"
 #include "funcs/args.h"
@@ -85,7 +87,8 @@ cachecluster_status(PG_FUNCTION_ARGS)
 	set_text(values, nulls, STATUS_PHASE, cc_args_phase_name());
 	values[STATUS_MEMBERS] = Int32GetDatum(cc_membership_count(&reachable));
 	values[STATUS_REACHABLE] = Int32GetDatum(reachable);
-	values[STATUS_CONFLICTS] = Int64GetDatum(0);
+	values[STATUS_CONFLICTS] =
+		Int64GetDatum((int64) cc_conflict_count(CC_NO_NS));
 	set_text(values, nulls, STATUS_LAST_ERROR, cc_args_name(error));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  values, nulls)));
@@ -132,7 +135,8 @@ cachecluster_wait_ready(PG_FUNCTION_ARGS)
 }
 
 /*
- * Waiting for all to have what any had at the call.
+ * Waiting for all to have what any had at the call, and for what is decided of
+ * it: when nothing waits here any more, all must have what this node has then.
  *
  * What others had at the call is known here once each has been heard in two
  * further rounds of heartbeats: the first may have been under way.  Until
@@ -144,6 +148,7 @@ typedef struct Convergence
 	CcVV		target;
 	CcVV		vv;				/* of whom we look at */
 	bool		fixed;			/* target stands */
+	bool		decided;		/* ... and has what was decided */
 	struct
 	{
 		bool		seen;
@@ -190,16 +195,10 @@ gather_target(Convergence *c)
 	c->fixed = complete;
 }
 
+/* Whether all that can be reached, this node too, have seen the target. */
 static bool
-is_converged(void *arg)
+have_target(Convergence *c)
 {
-	Convergence *c = arg;
-
-	if (!c->fixed)
-		gather_target(c);
-	if (!c->fixed)
-		return false;
-
 	(void) cc_changelog_published();
 	cc_state_copy_vv(&c->vv);
 	if (!cc_vv_covers(&c->vv, &c->target))
@@ -214,6 +213,25 @@ is_converged(void *arg)
 			return false;
 	}
 	return true;
+}
+
+static bool
+is_converged(void *arg)
+{
+	Convergence *c = arg;
+
+	if (!c->fixed)
+		gather_target(c);
+	if (!c->fixed || !have_target(c))
+		return false;
+	if (c->decided)
+		return true;
+	if (cc_heal_waiting())
+		return false;
+	c->decided = true;
+	cc_state_copy_vv(&c->vv);
+	cc_vv_join(&c->target, &c->vv);
+	return have_target(c);
 }
 
 static void

@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "base/stats.h"
 #include "cache/cache.h"
+#include "cache/conflict.h"
 #include "cache/expire.h"
 #include "cluster/membership.h"
 #include "funcs/args.h"
@@ -98,6 +99,8 @@ sum_namespaces(CcNamespaceCounts **sum)
 			pg_atomic_read_u64(&cc_namespace(ns)->evictions);
 		counts[CC_NS_STAT_EXPIRATIONS] =
 			pg_atomic_read_u64(&cc_namespace(ns)->expirations);
+		counts[CC_NS_STAT_DECIDED] =
+			pg_atomic_read_u64(&cc.conflicts->decided[ns]);
 	}
 	return n;
 }
@@ -178,7 +181,8 @@ cachecluster_stat(PG_FUNCTION_ARGS)
 
 	values[STAT_ENTRIES] = Int64GetDatum(store.entries);
 	values[STAT_TOMBSTONES] = Int64GetDatum(store.stubs);
-	values[STAT_CONFLICTS] = Int64GetDatum(0);
+	values[STAT_CONFLICTS] =
+		Int64GetDatum((int64) cc_conflict_count(CC_NO_NS));
 	values[STAT_BYTES_USED] = Int64GetDatum(store.chunks_used * CC_CHUNK_SIZE);
 	values[STAT_BYTES_TOTAL] = Int64GetDatum(store.chunks * CC_CHUNK_SIZE);
 	values[STAT_HITS] = Int64GetDatum(sum[CC_STAT_HITS]);
@@ -249,7 +253,9 @@ form_namespace(uint32 ns, const CcNamespaceCounts *counts, Datum *values,
 	values[NS_DELETES] = Int64GetDatum(counts->n[CC_STAT_DELETES]);
 	values[NS_EVICTIONS] = Int64GetDatum(counts->n[CC_NS_STAT_EVICTIONS]);
 	values[NS_EXPIRATIONS] = Int64GetDatum(counts->n[CC_NS_STAT_EXPIRATIONS]);
-	values[NS_CONFLICTS] = Int64GetDatum(0);
+	values[NS_CONFLICTS] =
+		Int64GetDatum((int64) (counts->n[CC_NS_STAT_DECIDED] +
+							   cc_conflict_count((uint16) ns)));
 }
 
 /*
