@@ -510,9 +510,9 @@ cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h)
 	return cc_siblings_all(p, h, is_cleared, NULL);
 }
 
-/* Whether every dot of a block's context is covered by our VV. */
+/* Whether every dot of a block's context is stable. */
 static bool
-context_covered(Heads *b)
+context_stable(Heads *b)
 {
 	const char *at = b->data + b->heads - b->head.ncontext * CC_SIB_DOT;
 	CcReader	r;
@@ -522,7 +522,7 @@ context_covered(Heads *b)
 	{
 		uint16		origin = cc_read_u16(&r);
 
-		if (cc_read_u64(&r) > cc_state_vv(origin))
+		if (!cc_state_stable(origin, cc_read_u64(&r)))
 			return false;
 	}
 	return true;
@@ -533,7 +533,7 @@ cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h)
 {
 	Heads		b;
 
-	if (!copy_heads(p, h, &b) || !context_covered(&b))
+	if (!copy_heads(p, h, &b) || !context_stable(&b))
 		return false;
 	if (b.head.n > 0 && ((b.head.bits & CC_SIB_RESOLVED) == 0 ||
 						 !cc_siblings_stable(p, h)))
