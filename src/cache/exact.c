@@ -498,19 +498,40 @@ fit(CcWork *w, CcKeyState *ks)
 	cc_exact_make_stub(ks->resolved ? &ks->resolution : &ks->original[ks->served]);
 }
 
-/* Makes the state the entry that shall be. */
-CcVerdict
-cc_exact_store_state(CcWork *w, CcKeyState *ks)
+static void
+use_as_entry(CcWork *w, const CcEntry *e)
 {
-	if (ks->served < 0)
-		ks->served = cc_exact_newest_original(ks);
-	if (ks->n > 1 || ks->resolved)
-		fit(w, ks);
-	cc_siblings_build(ks, w->scratch, &w->e);
+	w->e = *e;
 	w->e.hash = w->hash;
 	w->e.key = w->c->key;
 	w->e.keylen = w->c->keylen;
 	w->e.ns = w->c->ns;
+}
+
+/* Makes the state the entry that shall be. */
+CcVerdict
+cc_exact_store_state(CcWork *w, CcKeyState *ks)
+{
+	CcEntry		e;
+
+	if (ks->served < 0)
+		ks->served = cc_exact_newest_original(ks);
+	if (ks->n > 1 || ks->resolved)
+		fit(w, ks);
+	cc_siblings_build(ks, w->scratch, &e);
+	use_as_entry(w, &e);
+	return CC_STORE;
+}
+
+CcVerdict
+cc_exact_spread(CcWork *w, CcKeyState *ks)
+{
+	if (ks->ncontext == CC_MAX_CONTEXT)
+		ks->ncontext--;
+	ks->context[ks->ncontext].origin = CC_NO_ORIGIN;
+	ks->context[ks->ncontext++].seq = 0;
+	(void) cc_exact_store_state(w, ks);
+	w->dot_at = cc_siblings_unnamed(&w->e);
 	return CC_STORE;
 }
 
@@ -611,11 +632,7 @@ take_plain(CcWork *w, CcVerdict *v)
 		return false;
 	/* they have seen ours */
 	cc_hlc_observe(&cc.state->hlc, e->at);
-	w->e = *e;
-	w->e.hash = w->hash;
-	w->e.key = w->c->key;
-	w->e.keylen = w->c->keylen;
-	w->e.ns = w->c->ns;
+	use_as_entry(w, e);
 	admit(w, &w->e);
 	if (!cc_store_fits(w->c->ns, (Size) e->keylen + w->e.vallen))
 	{
@@ -632,6 +649,7 @@ cc_exact_take(CcWork *w)
 	const CcEntry *e = w->c->entry;
 	CcKeyState *ours = w->ours;
 	CcVerdict	v;
+	bool		answer;
 	CcKeyState	theirs;
 	CcKeyState	result;
 
@@ -673,11 +691,9 @@ cc_exact_take(CcWork *w)
 	if (result.served < 0)
 		result.served = cc_exact_newest_original(&result);
 
-	if (answers(&theirs, &result))
-	{
+	answer = answers(&theirs, &result);
+	if (answer)
 		result.asked = false;
-		w->new_dot = true;
-	}
 	else if (ours->n > 0 && unchanged(&result, ours))
 		return CC_LEAVE;
 	else
@@ -685,5 +701,6 @@ cc_exact_take(CcWork *w)
 			cc_state_vv(result.original[0].origin) == CC_VV_INF;
 	keep_own(w, ours, &result);
 	note_decision(w, ours, &result);
-	return cc_exact_store_state(w, &result);
+	return answer ? cc_exact_spread(w, &result) :
+		cc_exact_store_state(w, &result);
 }

@@ -86,7 +86,10 @@ cc_exact_name(CcWork *w)
 	if (e == NULL)
 		return CC_LEAVE;
 	if (w->c->ask)
+	{
 		ks->asked = true;
+		return cc_exact_spread(w, ks);
+	}
 	main = ks->resolved ? &ks->resolution : &ks->original[ks->served];
 	w->new_dot = e == main;
 	if (e != main)
@@ -96,7 +99,7 @@ cc_exact_name(CcWork *w)
 		e->seq = 0;
 	}
 	(void) cc_exact_store_state(w, ks);
-	if (!w->new_dot)
+	if (e != main)
 		w->dot_at = cc_siblings_unnamed(&w->e);
 	return CC_STORE;
 }

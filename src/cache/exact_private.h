@@ -43,6 +43,12 @@ extern void cc_exact_join_context(CcKeyState *to, const CcKeyState *from);
 
 extern bool cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b);
 
+/*
+ * The same for a state that is to travel to all, though nothing in it is new: a
+ * dot of ours in its context carries it.
+ */
+extern CcVerdict cc_exact_spread(CcWork *w, CcKeyState *ks);
+
 /* Makes the state the entry that shall be; values go where they do not fit. */
 extern CcVerdict cc_exact_store_state(CcWork *w, CcKeyState *ks);
 
