@@ -73,62 +73,7 @@ cc_exact_most_room(CcWork *w, Size more)
 		CC_SIB_ERROR_LEN + CC_SIB_TAIL;
 }
 
-int
-cc_exact_find_original(const CcKeyState *ks, const CcEntry *e)
-{
-	for (int i = 0; i < ks->n; i++)
-	{
-		if (cc_siblings_same(&ks->original[i], e))
-			return i;
-	}
-	return -1;
-}
-
-void
-cc_exact_remove_original(CcKeyState *ks, int i)
-{
-	if (ks->served == i)
-		ks->served = -1;
-	ks->n--;
-	if (i < ks->n)
-	{
-		ks->original[i] = ks->original[ks->n];
-		if (ks->served == ks->n)
-			ks->served = i;
-	}
-}
-
-static bool
-newer(const CcEntry *a, const CcEntry *b)
-{
-	return cc_work_compare_version(a->hlc, a->writer, b->hlc, b->writer) > 0;
-}
-
-int
-cc_exact_newest_original(const CcKeyState *ks)
-{
-	int			best = 0;
-
-	for (int i = 1; i < ks->n; i++)
-	{
-		if (newer(&ks->original[i], &ks->original[best]))
-			best = i;
-	}
-	return best;
-}
-
 /* One that has lost its value. */
-void
-cc_exact_make_stub(CcEntry *e)
-{
-	e->type = CC_STUB;
-	e->flags = 0;
-	e->value = e->block = e->tail = NULL;
-	e->taillen = 0;
-	e->vallen = 0;
-	e->expires = 0;
-}
-
 static bool
 dot_below(const CcEntry *e, uint16 origin, uint64 seq)
 {
@@ -159,20 +104,6 @@ seen(const Side *side, uint16 origin, uint64 seq)
 	return false;
 }
 
-static bool
-is_input(const CcKeyState *of, const CcEntry *e)
-{
-	for (int i = 0; i < of->ninputs; i++)
-	{
-		CcEntry		input = {.hlc = of->input[i].hlc,
-			.writer = of->input[i].writer};
-
-		if (cc_siblings_same(&input, e))
-			return true;
-	}
-	return false;
-}
-
 /*
  * PROTOCOL.md, folding: where the other side has made our resolution its plain
  * entry, ours becomes one too.
@@ -189,7 +120,7 @@ fold(CcKeyState *ks, const CcKeyState *other)
 	m = ks->resolution;
 	for (int i = ks->n - 1; i >= 0; i--)
 	{
-		if (is_input(ks, &ks->original[i]))
+		if (cc_exact_is_input(ks, &ks->original[i]))
 			cc_exact_remove_original(ks, i);
 	}
 	if (ks->n == CC_MAX_ORIGINALS)
@@ -299,19 +230,6 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 }
 
 /* What is at or below the horizon does not exist. */
-void
-cc_exact_drop_cleared(CcKeyState *ks)
-{
-	for (int i = ks->n - 1; i >= 0; i--)
-	{
-		if (cc_expire_cleared(ks->original[i].ns, ks->original[i].hlc))
-			cc_exact_remove_original(ks, i);
-	}
-	if (ks->n > 0 && ks->resolved &&
-		cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
-		ks->resolved = false;
-}
-
 /*
  * PROTOCOL.md, races: of two that are not apart the higher version stays.  In a
  * namespace that keeps no conflicts (any more), and where there is a counter,
@@ -332,7 +250,7 @@ settle_races(CcWork *w, CcKeyState *ks)
 	{
 		for (int k = 0; k < ks->n; k++)
 		{
-			if (k != i && newer(&ks->original[k], &ks->original[i]) &&
+			if (k != i && cc_exact_newer(&ks->original[k], &ks->original[i]) &&
 				(all || !cc_apart(&ks->original[k], &ks->original[i])))
 			{
 				cc_check_race(&ks->original[i]);
@@ -350,7 +268,7 @@ valid(const CcKeyState *ks, const CcKeyState *from)
 		return false;
 	for (int i = 0; i < ks->n; i++)
 	{
-		if (!is_input(from, &ks->original[i]))
+		if (!cc_exact_is_input(from, &ks->original[i]))
 			return false;
 	}
 	return true;
@@ -384,53 +302,13 @@ choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		join_same(&result->resolution, &theirs->resolution);
 		return;
 	}
-	if (result->resolved && newer(&result->resolution, &theirs->resolution))
+	if (result->resolved && cc_exact_newer(&result->resolution, &theirs->resolution))
 		return;
 	take_resolution(result, theirs);
 	admit(w, &result->resolution);
 }
 
-void
-cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq)
-{
-	if (cc_state_vv(origin) >= seq)
-		return;
-	for (int i = 0; i < ks->ncontext; i++)
-	{
-		if (ks->context[i].origin == origin)
-		{
-			ks->context[i].seq = Max(ks->context[i].seq, seq);
-			return;
-		}
-	}
-	if (ks->ncontext < CC_MAX_CONTEXT)
-	{
-		ks->context[ks->ncontext].origin = origin;
-		ks->context[ks->ncontext++].seq = seq;
-	}
-}
-
-void
-cc_exact_join_context(CcKeyState *to, const CcKeyState *from)
-{
-	for (int i = 0; from->n > 0 && i < from->ncontext; i++)
-		cc_exact_add_context(to, from->context[i].origin, from->context[i].seq);
-}
-
 /* Whether two states have the same originals and the same resolution. */
-bool
-cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (int i = 0; i < a->n; i++)
-	{
-		if (cc_exact_find_original(b, &a->original[i]) < 0)
-			return false;
-	}
-	return true;
-}
-
 static bool
 same_decision(const CcKeyState *a, const CcKeyState *b)
 {
@@ -582,7 +460,7 @@ nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	{
 		const CcEntry *e = &theirs->original[cc_exact_newest_original(theirs)];
 
-		if (newer(e, &result->original[0]))
+		if (cc_exact_newer(e, &result->original[0]))
 		{
 			cc_check_race(&result->original[0]);
 			result->original[0] = *e;

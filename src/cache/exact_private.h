@@ -41,6 +41,12 @@ extern void cc_exact_drop_cleared(CcKeyState *ks);
 extern void cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq);
 extern void cc_exact_join_context(CcKeyState *to, const CcKeyState *from);
 
+/* Whether a's version is the higher one. */
+extern bool cc_exact_newer(const CcEntry *a, const CcEntry *b);
+
+/* Whether the resolution of a state was made from this original. */
+extern bool cc_exact_is_input(const CcKeyState *of, const CcEntry *e);
+
 extern bool cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b);
 
 /*
