@@ -313,22 +313,40 @@ leave_full(CcReceiver *r)
 	cc_unlock(&cc.members->lock);
 }
 
+/* What a batch brings, record by record. */
+typedef struct Batch
+{
+	CcMsgHead	head;
+	uint64		epoch;
+	CcVV		v;				/* 'V': the sender's VV */
+	CcVV		vec;			/* 'G', 'R' */
+	CcVV		seen;			/* 'W': what it had seen before it read entries */
+	bool		has_seen;
+	uint16	   *clean;
+	int			nclean;
+	uint64		clean_hash;
+	bool		have_clean;
+	uint64		entries;
+} Batch;
+
 static CcStatus
-take_entry(const CcMsgHead *head, const CcEntry *e, uint64 epoch)
+take_entry(const Batch *b, const CcEntry *e, uint64 latest)
 {
 	CcChange	c = {.op = CC_OP_TAKE};
 	CcOutcome	o;
 
-	if (e->at > head->hlc || e->hlc > e->at || e->seq == 0)
+	/* no HLC of the entry or its siblings is above the message's */
+	if (latest > b->head.hlc)
 		return CC_REFUSED_BAD;
 	c.ns = e->ns;
 	c.key = e->key;
 	c.keylen = e->keylen;
 	c.entry = e;
+	c.seen = b->has_seen ? &b->seen : NULL;
 	if (cc_rule(one_at_a_time))
 	{
 		c.guard = &cc.members->full_epoch;
-		c.guard_value = epoch;
+		c.guard_value = b->epoch;
 	}
 	switch (cc_cache_change(&c, &o))
 	{
@@ -342,20 +360,6 @@ take_entry(const CcMsgHead *head, const CcEntry *e, uint64 epoch)
 			return CC_OK;
 	}
 }
-
-/* What a batch brings, record by record. */
-typedef struct Batch
-{
-	CcMsgHead	head;
-	uint64		epoch;
-	CcVV		v;				/* 'V': the sender's VV */
-	CcVV		vec;			/* 'G', 'R' */
-	uint16	   *clean;
-	int			nclean;
-	uint64		clean_hash;
-	bool		have_clean;
-	uint64		entries;
-} Batch;
 
 static CcStatus
 take_vector(CcReceiver *r, CcDecoder *dec, Batch *b, char type)
@@ -399,7 +403,7 @@ take_floor(CcDecoder *dec, Batch *b)
 static bool
 is_allowed(uint8 flags, char type)
 {
-	if (strchr("EDFGR", type) != NULL && (flags & CC_MSG_F_DATA) == 0)
+	if (strchr("EDFGRW", type) != NULL && (flags & CC_MSG_F_DATA) == 0)
 		return false;
 	return strchr("DFG", type) == NULL || (flags & CC_MSG_F_FULL) != 0;
 }
@@ -417,11 +421,14 @@ take_record(CcReceiver *r, CcDecoder *dec, Batch *b, char type)
 			if (!cc_decode_entry(dec, &e))
 				return CC_REFUSED_BAD;
 			b->entries++;
-			return take_entry(&b->head, &e, b->epoch);
+			return take_entry(b, &e, dec->latest);
 		case 'D':
 			return cc_compare_digest(dec, &b->v, b->epoch);
 		case 'F':
 			return take_floor(dec, b);
+		case 'W':
+			b->has_seen = cc_decode_vv(dec, &b->seen);
+			return b->has_seen ? CC_OK : CC_REFUSED_BAD;
 		case 'V':
 		case 'G':
 		case 'R':
@@ -501,6 +508,7 @@ cc_receive_batch(CcReceiver *r, int64 now, int64 peer_timeout,
 	memset(&b, 0, sizeof(b));
 	cc_vv_init(&b.v);
 	cc_vv_init(&b.vec);
+	cc_vv_init(&b.seen);
 	cc_decoder_init(&dec, data, len);
 	status = cc_proto_head(&dec, &b.head);
 	if (status == CC_OK && b.head.type != CC_MSG_BATCH)
@@ -527,6 +535,7 @@ cc_receive_batch(CcReceiver *r, int64 now, int64 peer_timeout,
 		cc_free(b.clean);
 	cc_vv_free(&b.v);
 	cc_vv_free(&b.vec);
+	cc_vv_free(&b.seen);
 	cc_decoder_free(&dec);
 	return status;
 }

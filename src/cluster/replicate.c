@@ -3,14 +3,14 @@
  * replicate.c
  *	  See replicate.h.
  *
- * What a batch holds is made in scan.c (walks of the store) and here (passes
- * over the change log, raises, heartbeats).
+ * What a batch holds is made in scan.c (walks of the store), pass.c (passes over
+ * the change log) and here (heartbeats).
  *
  *-------------------------------------------------------------------------
  */
 #include "cluster/replicate.h"
 
-#include "cache/namespace.h"
+#include "cache/changelog.h"
 #include "cluster/detector.h"
 #include "cluster/greet.h"
 #include "cluster/reach.h"
@@ -436,157 +436,6 @@ window_open(CcSender *s)
 		(s->nout == 0 || s->in_flight < window);
 }
 
-/* Whether the entry, as it is now, goes out at position pos of the pass. */
-static bool
-goes_out(CcSender *s, const CcHeaderShared *h, const CcChangeRef *ref)
-{
-	if (cc_sender_seen(s, h->origin, h->seq))
-		return false;
-	if (h->origin == ref->origin && h->seq == ref->seq)
-		return true;
-	if (!cc_rule(pass))
-		return false;
-	/* replaced, and what replaced it comes later in this same pass */
-	return !(h->origin == cc_state_self() && h->seq > ref->pos &&
-			 h->seq < s->end);
-}
-
-/*
- * Adds the entries of one position; false when the room does not suffice.
- *
- * A key that is overwritten all the time is beyond the pass whenever we look:
- * it goes out as it is.  That is newer than what any other position of this
- * pass meant by this hash, unless an entry of it was left for later, so those
- * positions need not send it again.
- */
-static bool
-put_position(CcSender *s, const CcChangeRef *ref, Size *need, uint64 *entries)
-{
-	CcPartitionShared *p = cc_store_partition_of(ref->hash);
-	uint64	   *ahead = &s->ahead[ref->hash % CC_AHEAD];
-	CcHeaderShared *h;
-	bool		fits = true;
-	bool		beyond = false;
-	bool		left = false;
-
-	if (s->phase == CC_SEND_PASS && *ahead == ref->hash && ref->hash != 0)
-		return true;
-	cc_store_lock(p, false);
-	for (h = cc_store_first(p, cc_store_bucket(p, ref->hash));
-		 h != NULL && fits; h = cc_store_next(p, h))
-	{
-		if (h->hash != ref->hash || cc_sender_seen(s, h->origin, h->seq) ||
-			!cc_namespace_travels(p, h))
-			continue;
-		if (!goes_out(s, h, ref))
-		{
-			left = true;
-			continue;
-		}
-		fits = cc_encode_stored(&s->out, p, h, need);
-		*entries += fits;
-		beyond = beyond || (h->origin == cc_state_self() && h->seq >= s->end);
-	}
-	cc_store_unlock(p);
-	if (fits && beyond && !left)
-		*ahead = ref->hash;
-	return fits;
-}
-
-/*
- * PROTOCOL.md, pass: as much of [p, end) as fits into a batch.  False when
- * the ring no longer holds it.
- */
-static bool
-put_pass(CcSender *s, uint64 *entries)
-{
-	uint16		self = cc_state_self();
-	bool		relay = s->phase == CC_SEND_RELAY;
-
-	cc_buf_reserve(&s->out.buf, 2 * s->opt.batch_bytes);
-	while (s->p < s->end && s->out.buf.len < s->opt.batch_bytes)
-	{
-		CcChangeRef ref;
-		Size		need;
-
-		if (!cc_changelog_read(s->p, &ref))
-			return false;
-		if (relay || (ref.own && ref.origin == self))
-		{
-			if (!put_position(s, &ref, &need, entries))
-			{
-				if (*entries > 0)
-					return true;	/* it begins the next batch */
-				cc_buf_reserve(&s->out.buf, need);
-				continue;
-			}
-			if (!relay && ref.seq == ref.pos)
-				s->last_own = ref.pos;
-		}
-		s->p++;
-	}
-	return true;
-}
-
-/* The raise that ends a pass, or none. */
-static void
-end_pass(CcSender *s)
-{
-	cc_vv_clear(&s->tmp);
-	if (s->phase == CC_SEND_RELAY)
-	{
-		cc_vv_copy(&s->tmp, &s->v);
-		s->pos_all = s->end;
-		s->pos = Max(s->pos, s->end);
-	}
-	else
-	{
-		if (s->last_own > 0)
-			cc_vv_set(&s->tmp, cc_state_self(), s->last_own);
-		s->pos = s->end;
-	}
-	if (s->tmp.n > 0)
-		cc_scan_put_raise(s, &s->tmp);
-	s->sent_seq = Max(s->sent_seq, s->last_own);
-	s->phase = CC_SEND_IDLE;
-}
-
-/* One batch of a pass; false when there is nothing to send after all. */
-static bool
-pass_batch(CcSender *s, uint64 *entries)
-{
-	if (!put_pass(s, entries))
-	{
-		cc_scan_begin(s, false);
-		return false;
-	}
-	if (s->p < s->end)
-	{
-		if (!cc_rule(pass) && s->phase == CC_SEND_PASS && s->last_own > 0)
-		{
-			cc_vv_clear(&s->tmp);
-			cc_vv_set(&s->tmp, cc_state_self(), s->last_own);
-			cc_scan_put_raise(s, &s->tmp);
-		}
-		return true;
-	}
-	/* PROTOCOL.md, forgotten first */
-	if (!cc_scan_covers_g(s))
-	{
-		cc_scan_begin(s, true);
-		/* what is in the batch already is true all the same */
-		return *entries > 0;
-	}
-	if (s->phase == CC_SEND_PASS && s->last_own == 0 && *entries == 0)
-	{
-		s->pos = s->end;
-		s->phase = CC_SEND_IDLE;
-		return false;
-	}
-	end_pass(s);
-	return true;
-}
-
 static void
 begin_relay(CcSender *s)
 {
@@ -603,9 +452,7 @@ begin_relay(CcSender *s)
 	cc_state_copy_vv(&s->v);
 	s->end = cc_changelog_allocated();
 	cc_changelog_wait_published(s->end);
-	s->p = s->pos_all;
-	s->last_own = 0;
-	s->phase = CC_SEND_RELAY;
+	cc_pass_begin(s, CC_SEND_RELAY, s->pos_all);
 }
 
 /* What an idle sender begins next, if anything. */
@@ -624,12 +471,7 @@ leave_idle(CcSender *s, int64 now)
 	if (!cc_changelog_holds(s->pos))
 		cc_scan_begin(s, false);
 	else
-	{
-		s->p = s->pos;
-		s->last_own = 0;
-		memset(s->ahead, 0, sizeof(s->ahead));
-		s->phase = CC_SEND_PASS;
-	}
+		cc_pass_begin(s, CC_SEND_PASS, s->pos);
 }
 
 static void
@@ -650,7 +492,7 @@ data_batch(CcSender *s, uint64 *entries)
 
 	cc_proto_begin(&s->out, CC_MSG_BATCH, flags, s->session);
 	if (s->phase == CC_SEND_PASS || s->phase == CC_SEND_RELAY)
-		send = pass_batch(s, entries);
+		send = cc_pass_batch(s, entries);
 	else
 		send = cc_scan_batch(s, &flags, entries);
 	if (send)

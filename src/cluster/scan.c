@@ -15,6 +15,7 @@
  *-------------------------------------------------------------------------
  */
 #include "cache/namespace.h"
+#include "cache/siblings.h"
 #include "cluster/compare.h"
 #include "cluster/sender.h"
 
@@ -29,6 +30,37 @@
 
 /* Room that a digest's record needs beside its keys and its floor */
 #define DIGEST_HEAD		(1 + 8 + 8 + 4 + 4)
+
+/* Keys in a digest that one entry makes, at most */
+#define KEYS_OF_ENTRY	(1 + CC_MAX_ORIGINALS)
+
+static bool
+is_seen(const CcEntry *e, void *arg)
+{
+	return cc_sender_seen(arg, e->origin, e->seq);
+}
+
+bool
+cc_scan_seen(CcSender *s, CcPartitionShared *p, CcHeaderShared *h)
+{
+	if (likely((cc_header_flags(h) & CC_F_SIBLINGS) == 0))
+		return cc_sender_seen(s, h->origin, h->seq);
+	return cc_siblings_all(p, h, is_seen, s);
+}
+
+void
+cc_scan_put_seen(CcSender *s)
+{
+	Size		empty = s->out.buf.len;
+
+	s->full = s->opt.batch_bytes;
+	if (pg_atomic_read_u32(&cc.state->nkeeping) == 0 || !cc_rule(exact_seen))
+		return;
+	cc_state_copy_vv(&s->tmp);
+	cc_encode_vv(&s->out, 'W', &s->tmp);
+	/* however long it is, there are entries too */
+	s->full += s->out.buf.len - empty;
+}
 
 bool
 cc_scan_covers_g(CcSender *s)
@@ -110,24 +142,50 @@ cc_scan_begin(CcSender *s, bool full)
 		   full ? "full comparison" : "scan", s->start);
 }
 
-static bool
-put_digest_key(CcSender *s, CcPartitionShared *p, CcHeaderShared *h)
+typedef struct DigestKeys
 {
-	char		key[CC_MAX_KEY];
+	CcSender   *s;
 	uint64		hash[2];
+} DigestKeys;
 
-	if (cc_buf_room(&s->digest) < CC_DIGEST_KEY)
-		return false;
-	cc_store_copy_key(p, h, key);
-	cc_store_hash(h->ns, key, h->keylen, hash);
-	cc_buf_put_u64(&s->digest, hash[0]);
-	cc_buf_put_u64(&s->digest, hash[1]);
-	cc_buf_put_u64(&s->digest, h->hlc);
-	cc_buf_put_u16(&s->digest, cc_encode_origin(&s->out, h->writer));
-	cc_buf_put_u64(&s->digest, h->at);
-	cc_buf_put_u16(&s->digest, cc_encode_origin(&s->out, h->at_node));
-	cc_buf_put_u8(&s->digest, cc_header_type(h) != CC_STUB);
+static bool
+put_digest_key(const CcEntry *e, void *arg)
+{
+	DigestKeys *k = arg;
+	CcBuf	   *b = &k->s->digest;
+
+	cc_buf_put_u64(b, k->hash[0]);
+	cc_buf_put_u64(b, k->hash[1]);
+	cc_buf_put_u64(b, e->hlc);
+	cc_buf_put_u16(b, cc_encode_origin(&k->s->out, e->writer));
+	cc_buf_put_u64(b, e->at);
+	cc_buf_put_u16(b, cc_encode_origin(&k->s->out, e->at_node));
+	cc_buf_put_u8(b, e->type != CC_STUB);
 	return true;
+}
+
+/*
+ * The keys that an entry makes in the digest: one for itself and one for each
+ * sibling.  False when they do not fit.
+ */
+static bool
+put_digest_keys(CcSender *s, CcPartitionShared *p, CcHeaderShared *h, Size *need)
+{
+	bool		siblings = (cc_header_flags(h) & CC_F_SIBLINGS) != 0;
+	Size		names = siblings ? CC_RECORD_SIBLINGS_MAX : CC_RECORD_ENTRY_MAX;
+	char		key[CC_MAX_KEY];
+	DigestKeys	k = {.s = s};
+
+	/* also for the origins that they may add */
+	if (cc_buf_room(&s->out.buf) < names ||
+		cc_buf_room(&s->digest) < (siblings ? KEYS_OF_ENTRY : 1) * CC_DIGEST_KEY)
+	{
+		*need = names;
+		return false;
+	}
+	cc_store_copy_key(p, h, key);
+	cc_store_hash(h->ns, key, h->keylen, k.hash);
+	return cc_siblings_all(p, h, put_digest_key, &k);
 }
 
 /*
@@ -150,26 +208,13 @@ put_bucket(CcSender *s, CcPartitionShared *p, uint32 b, bool digest,
 
 		if (!cc_namespace_travels(p, h))
 			continue;
-		/* room for the origins that a digest's key may add */
-		if (cc_buf_room(&s->out.buf) < CC_RECORD_ENTRY_MAX)
-		{
-			*need = CC_RECORD_ENTRY_MAX;
-			fits = false;
-		}
-		if (fits && !cc_sender_seen(s, h->origin, h->seq))
+		if (!cc_scan_seen(s, p, h))
 		{
 			fits = cc_encode_stored(&s->out, p, h, need);
 			*entries += fits;
 		}
 		if (fits && digest && h->ns != CC_NS_SYSTEM)
-		{
-			if (cc_buf_room(&s->out.buf) < CC_RECORD_ENTRY_MAX ||
-				!put_digest_key(s, p, h))
-			{
-				*need = CC_RECORD_ENTRY_MAX;
-				fits = false;
-			}
-		}
+			fits = put_digest_keys(s, p, h, need);
 		if (!fits)
 		{
 			s->digest.len = before;
@@ -199,7 +244,7 @@ put_run(CcSender *s, CcPartitionShared *p, bool digest, uint64 *entries,
 
 	cc_store_lock(p, false);
 	while (s->bucket < end && (s->bucket == begin ||
-		   s->out.buf.len + s->digest.len < s->opt.batch_bytes) &&
+		   s->out.buf.len + s->digest.len < s->full) &&
 		   cc_floor_slice(cc_store_bucket_hash(s->partition, s->bucket)) == slice &&
 		   put_bucket(s, p, s->bucket, digest, entries, need))
 		s->bucket++;
@@ -264,7 +309,7 @@ put_walk(CcSender *s, uint64 *entries, bool *v_said)
 		{
 			/* until the batch is full or the slice is over */
 			if (need == 0 && s->bucket < p->nbuckets &&
-				s->out.buf.len + s->digest.len < s->opt.batch_bytes &&
+				s->out.buf.len + s->digest.len < s->full &&
 				cc_floor_slice(cc_store_bucket_hash(s->partition, s->bucket)) ==
 				cc_floor_slice(low))
 				continue;
@@ -275,7 +320,8 @@ put_walk(CcSender *s, uint64 *entries, bool *v_said)
 		/* not even one bucket fits */
 		cc_buf_reserve(&s->out.buf, s->out.buf.cap + need);
 		if (digest)
-			cc_buf_reserve(&s->digest, s->digest.cap + CC_DIGEST_KEY);
+			cc_buf_reserve(&s->digest,
+						   s->digest.cap + KEYS_OF_ENTRY * CC_DIGEST_KEY);
 	}
 	if (digest)
 		put_digest(s, p, low, v_said);
@@ -389,7 +435,7 @@ put_end(CcSender *s, bool full)
 static void
 put_floor(CcSender *s)
 {
-	while (s->slice < CC_SLICES && s->out.buf.len < s->opt.batch_bytes)
+	while (s->slice < CC_SLICES && s->out.buf.len < s->full)
 		cc_encode_floor(&s->out, s->slice++);
 }
 
@@ -398,8 +444,10 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 {
 	bool		full = s->phase != CC_SEND_SCAN;
 	bool		v_said = false;
-	Size		empty = s->out.buf.len;
+	Size		empty;
 
+	cc_scan_put_seen(s);
+	empty = s->out.buf.len;
 	s->more = false;
 	if (full)
 		*flags |= CC_MSG_F_FULL;
@@ -421,7 +469,7 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 	}
 	for (int i = 0; s->partition < (int) cc.store->npartitions; i++)
 	{
-		if (s->out.buf.len >= s->opt.batch_bytes || i >= SLICES_A_CALL)
+		if (s->out.buf.len >= s->full || i >= SLICES_A_CALL)
 		{
 			s->more = s->out.buf.len == empty;
 			s->first_batch = s->first_batch && s->more;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sender.h
- *	  The inside of a CcSender, for replicate.c and scan.c only.
+ *	  The inside of a CcSender, for replicate.c, pass.c and scan.c only.
  *
  * Locking: a sender belongs to one process.
  *
@@ -15,7 +15,7 @@
 #include "cluster/membership.h"
 #include "cluster/replicate.h"
 
-/* Hot keys that a pass remembers, see put_position */
+/* Hot keys that a pass remembers, see put_position of pass.c */
 #define CC_AHEAD	256
 
 struct CcSender
@@ -39,6 +39,8 @@ struct CcSender
 	CcVV		hs;				/* what the peer is known to have seen */
 	uint64		horizon[CC_MAX_NAMESPACES]; /* HLC of those that this session
 											 * has sent */
+
+	Size		full;			/* bytes after which the running batch is sent */
 
 	/* passes */
 	uint64		pos;			/* where the next pass begins */
@@ -119,6 +121,15 @@ cc_sender_seen(const CcSender *s, uint16 origin, uint64 seq)
 /* Adds horizons that the peer has not seen, and the raise. */
 extern void cc_scan_put_raise(CcSender *s, const CcVV *raise);
 
+/* Whether the peer is known to have seen all that is held of a key. */
+extern bool cc_scan_seen(CcSender *s, CcPartitionShared *p, CcHeaderShared *h);
+
+/*
+ * PROTOCOL.md, exact: begins a batch of entries with what we had seen before
+ * any of them was read, where it may matter.
+ */
+extern void cc_scan_put_seen(CcSender *s);
+
 /* PROTOCOL.md, forgotten first: whether the peer has seen all that is gone. */
 extern bool cc_scan_covers_g(CcSender *s);
 
@@ -136,5 +147,15 @@ extern bool cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries);
 
 /* The sender no longer compares: the bound on stubs is what it was. */
 extern void cc_scan_leave(CcSender *s);
+
+/*
+ * pass.c
+ */
+
+/* Begins a pass of the phase over [pos, s->end). */
+extern void cc_pass_begin(CcSender *s, CcSendPhase phase, uint64 pos);
+
+/* The next batch of it; false: there is nothing to send after all. */
+extern bool cc_pass_batch(CcSender *s, uint64 *entries);
 
 #endif							/* CC_SENDER_H */
