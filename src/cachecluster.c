@@ -21,6 +21,7 @@
 #include "cache/keylock.h"
 #include "cache/xact.h"
 #include "cluster/membership.h"
+#include "cluster/splits.h"
 #include "fmgr.h"
 #include "funcs/ddlhooks.h"
 #include "funcs/privileges.h"
@@ -67,6 +68,7 @@ _PG_init(void)
 	cc_guc_define();
 	cc_shmem_install();
 	cc_cache_system_hook = cc_membership_note;
+	cc_conflict_fate_hook = cc_splits_count_fate;
 	cc_xact_install();
 	cc_keylock_install();
 	cc_privileges_install();

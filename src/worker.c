@@ -32,6 +32,7 @@
 #include "cache/files.h"
 #include "cluster/evloop.h"
 #include "cluster/membership.h"
+#include "cluster/splits.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -185,6 +186,7 @@ stop_writer(CcFiles *files)
 			return;
 		/* PROTOCOL.md, new origin: closed first, so that all is saved */
 		cc_state_set_phase(CC_CLOSED);
+		cc_splits_save(cc_monotonic_ms(), true);
 		cc_files_stop(files);
 		cc_announce_journal();
 	}
@@ -205,6 +207,7 @@ start_writer(void)
 	cc.state->system = GetSystemIdentifier();
 	files = cc_files_start(GetSystemIdentifier());
 	cc_membership_rebuild();
+	cc_splits_load();
 	/* the detector moves it on */
 	cc_state_set_phase(CC_PENDING);
 	cc_wake_replicator();
@@ -348,6 +351,7 @@ cachecluster_writer_main(Datum arg)
 			due = now + cc_files_work(files, now, cc_journal_sync_mode);
 			follow_journal();
 		}
+		cc_splits_save(cc_monotonic_ms(), false);
 		wait = Min(wait, due - cc_monotonic_ms());
 		wait = Min(wait, note_replay());
 		woken = wait_for_work(seen, busy, wait);

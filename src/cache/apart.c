@@ -3,9 +3,17 @@
  * apart.c
  *	  See apart.h.
  *
+ * A node's place in the table is free again when it has no record and no
+ * record names it, so that nodes that have gone use up no room.
+ *
  *-------------------------------------------------------------------------
  */
 #include "cache/apart.h"
+
+#include "base/codec.h"
+
+#define NOBODY			(-1)
+#define INTERVAL_LEN	(CC_ID_LEN + 8 + 8)
 
 Size
 cc_apart_size(uint32 cap)
@@ -23,11 +31,6 @@ cc_apart_init(void *mem, uint32 cap)
 	pg_atomic_init_u32(&cc.apart->any, 0);
 }
 
-void
-cc_apart_applied(const CcEntry *e)
-{
-}
-
 uint16
 cc_apart_key(const CcNodeId *node, char key[CC_APART_KEY_LEN])
 {
@@ -36,20 +39,216 @@ cc_apart_key(const CcNodeId *node, char key[CC_APART_KEY_LEN])
 	return CC_APART_KEY_LEN;
 }
 
+static inline CcInterval *
+record_of(int node)
+{
+	return cc.apart->interval + (Size) node * cc.apart->cap;
+}
+
+/* All of these are under the lock. */
+static int
+find_node(const CcNodeId *id)
+{
+	for (uint32 i = 0; i < cc.apart->nnodes; i++)
+	{
+		if (cc_id_cmp(&cc.apart->node[i], id) == 0)
+			return (int) i;
+	}
+	return NOBODY;
+}
+
+static bool
+is_named(int node)
+{
+	for (uint32 i = 0; i < cc.apart->nnodes; i++)
+	{
+		for (int k = 0; k < cc.apart->n[i]; k++)
+		{
+			if (record_of(i)[k].peer == node)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* spared: somebody who has no record yet but is to get one. */
+static int
+find_or_add_node(const CcNodeId *id, int spared)
+{
+	CcApartShared *a = cc.apart;
+	int			node = find_node(id);
+
+	if (node != NOBODY)
+		return node;
+	if (a->nnodes < CC_APART_NODES)
+		node = (int) a->nnodes++;
+	for (int i = 0; i < CC_APART_NODES && node == NOBODY; i++)
+	{
+		if (i != spared && a->n[i] == 0 && !is_named(i))
+			node = i;
+	}
+	if (node != NOBODY)
+		a->node[node] = *id;
+	return node;
+}
+
+/*
+ * The number of intervals that a record's value holds, -1 when it is none.
+ * An interval that ends before it begins makes the record none at all.
+ */
+static int
+check_record(const char *value, uint32 len)
+{
+	CcReader	r;
+	int			n;
+
+	cc_reader_init(&r, value, len);
+	n = cc_read_u16(&r);
+	if (r.bad || cc_reader_left(&r) != (Size) n * INTERVAL_LEN)
+		return -1;
+	for (int i = 0; i < n; i++)
+	{
+		uint64		from;
+		uint64		to;
+
+		(void) cc_read_bytes(&r, CC_ID_LEN);
+		from = cc_read_u64(&r);
+		to = cc_read_u64(&r);
+		if (to != 0 && to < from)
+			return -1;
+	}
+	return n;
+}
+
+/* Puts a record in place of the one that a node has here. */
+static void
+set_record(const CcNodeId *owner, const char *value, uint32 len, int n)
+{
+	CcApartShared *a = cc.apart;
+	int			node = n > 0 ? find_or_add_node(owner, NOBODY) :
+		find_node(owner);
+	CcReader	r;
+
+	if (node == NOBODY)
+		return;
+	pg_atomic_write_u32(&a->any, pg_atomic_read_u32(&a->any) - a->n[node]);
+	a->n[node] = 0;
+	cc_reader_init(&r, value, len);
+	(void) cc_read_u16(&r);
+	for (int i = 0; i < n; i++)
+	{
+		const char *id = cc_read_bytes(&r, CC_ID_LEN);
+		uint64		from = cc_read_u64(&r);
+		uint64		to = cc_read_u64(&r);
+		CcInterval *v = &record_of(node)[a->n[node]];
+		CcNodeId	peer;
+		int			at;
+
+		/* the newest, which come last, where there is no room for all */
+		if (n - i > (int) a->cap)
+			continue;
+		memcpy(peer.b, id, CC_ID_LEN);
+		at = find_or_add_node(&peer, node);
+		if (at == NOBODY)
+			continue;
+		v->peer = (uint16) at;
+		v->from = from;
+		v->to = to;
+		a->n[node]++;
+	}
+	pg_atomic_write_u32(&a->any, pg_atomic_read_u32(&a->any) + a->n[node]);
+}
+
+void
+cc_apart_applied(const CcEntry *e)
+{
+	CcNodeId	owner;
+	int			n = 0;
+
+	if (e->keylen != CC_APART_KEY_LEN || e->key[0] != 's')
+		return;
+	memcpy(owner.b, e->key + 1, CC_ID_LEN);
+	if (e->type != CC_STUB && (e->flags & (CC_F_NULL | CC_F_EXTRA)) == 0)
+		n = Max(check_record(e->value, e->vallen), 0);
+
+	cc_lock_exclusive(&cc.apart->lock);
+	set_record(&owner, n > 0 ? e->value : NULL, n > 0 ? e->vallen : 0, n);
+	cc_unlock(&cc.apart->lock);
+}
+
+/* Under the lock. */
+static bool
+out_of_reach(int node, int peer, uint64 hlc)
+{
+	if (node == NOBODY || peer == NOBODY || node == peer)
+		return false;
+	for (int i = 0; i < cc.apart->n[node]; i++)
+	{
+		const CcInterval *v = &record_of(node)[i];
+
+		if (v->peer == peer && v->from <= hlc && (v->to == 0 || hlc <= v->to))
+			return true;
+	}
+	return false;
+}
+
+static inline bool
+is_empty(void)
+{
+	return pg_atomic_read_u32(&cc.apart->any) == 0;
+}
+
 bool
 cc_apart_out_of_reach(const CcNodeId *node, const CcNodeId *peer, uint64 hlc)
 {
-	return false;
+	bool		out;
+
+	if (is_empty())
+		return false;
+	cc_lock_shared(&cc.apart->lock);
+	out = out_of_reach(find_node(node), find_node(peer), hlc);
+	cc_unlock(&cc.apart->lock);
+	return out;
 }
 
 bool
 cc_apart(const CcEntry *a, const CcEntry *b)
 {
-	return false;
+	const CcNodeId *a_id = &cc_origin(a->writer)->node;
+	const CcNodeId *b_id = &cc_origin(b->writer)->node;
+	int			an;
+	int			bn;
+	int			we;
+	bool		apart;
+
+	/* PROTOCOL.md, apart: two incarnations of a node are one writer */
+	if (is_empty() || a->writer == b->writer || cc_id_cmp(a_id, b_id) == 0)
+		return false;
+	cc_lock_shared(&cc.apart->lock);
+	an = find_node(a_id);
+	bn = find_node(b_id);
+	we = find_node(&cc.state->id);
+	apart = out_of_reach(an, bn, a->hlc) || out_of_reach(bn, an, b->hlc) ||
+		out_of_reach(we, an, a->hlc) != out_of_reach(we, bn, b->hlc);
+	cc_unlock(&cc.apart->lock);
+	return apart;
 }
 
 uint32
 cc_apart_island(const CcNodeId *nodes, int n, int self, uint64 hlc)
 {
-	return 1U << self;
+	uint32		island = 1U << self;
+	int			node;
+
+	cc_lock_shared(&cc.apart->lock);
+	node = find_node(&nodes[self]);
+	for (int i = 0; i < n; i++)
+	{
+		int			peer = find_node(&nodes[i]);
+
+		if (!out_of_reach(node, peer, hlc) && !out_of_reach(peer, node, hlc))
+			island |= 1U << i;
+	}
+	cc_unlock(&cc.apart->lock);
+	return island;
 }

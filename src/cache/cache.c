@@ -12,6 +12,7 @@
  */
 #include "cache/work.h"
 
+#include "cache/apart.h"
 #include "cache/evict.h"
 #include "cache/exact.h"
 #include "cache/expire.h"
@@ -184,7 +185,10 @@ commit(CcWork *w, bool restamp)
 		cc_store_visit(w->cur);
 	}
 	if (!restamp && e->ns == CC_NS_SYSTEM)
+	{
 		cc_namespace_applied(e);
+		cc_apart_applied(e);
+	}
 	if (!restamp && unlikely((e->flags & CC_F_EXTRA) != 0))
 		note_invalidated(e);
 	if (log)

@@ -16,6 +16,7 @@
 #include "cluster/detector.h"
 
 #include "cluster/news.h"
+#include "cluster/splits.h"
 
 /* A change of a peer, told to the log once the lock is given up. */
 typedef struct News
@@ -89,6 +90,7 @@ revive(CcMemberShared *m)
 		note_news(&news, m, Max(cc_clock_ms() - m->down_since, 0));
 		m->state = CC_PEER_CONNECTING;
 		m->down_since = 0;
+		pg_atomic_write_u32(&cc.members->link_news, 1);
 	}
 	cc_unlock(&cc.members->lock);
 
@@ -137,6 +139,17 @@ judge(CcMemberShared *m, int64 now, int64 peer_timeout, News *news)
 		return false;
 	m->state = CC_PEER_DOWN;
 	m->down_since = cc_clock_ms();
+
+	/*
+	 * What it sends next begins with a handshake, in which its split record
+	 * comes before data; and so does what we send (cc_sender_timed_out).
+	 */
+	m->downs++;
+	m->sessions = 0;
+	m->session_refused = true;
+	if (cc.members->full_from == (uint32) (m - cc.members->member) + 1)
+		cc.members->full_from = 0;
+	pg_atomic_write_u32(&cc.members->link_news, 1);
 	note_news(news, m, heard != 0 ? now - heard : -1);
 	return true;
 }
@@ -239,7 +252,10 @@ cc_detector_phase(int64 now, int64 began, int64 startup_timeout,
 	}
 
 	if (ready)
+	{
+		cc_splits_ready();
 		cc_state_set_phase(CC_READY);
+	}
 	else
 		cc_state_set_phase(reachable > 0 ? CC_JOINING : CC_PENDING);
 }

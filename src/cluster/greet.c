@@ -10,6 +10,7 @@
 #include "base/events.h"
 #include "cache/cache.h"
 #include "cluster/membership.h"
+#include "cluster/reach.h"
 
 void
 cc_greet_init(CcGreeting *g)
@@ -82,6 +83,8 @@ read_record(CcDecoder *dec, CcGreeting *g, char type, bool *have_intro)
 			return cc_decode_entry(dec, &e);
 		case 'C':
 			return take_clean(dec, g);
+		case 'J':
+			return cc_reach_take(dec, false);
 		case 'K':
 			return cc_proto_take_third_hand(dec, false);
 		default:
@@ -263,6 +266,8 @@ take_record(CcDecoder *dec, const CcMsgHead *head, CcGreeting *g, char type)
 		case 'C':
 			g->have_clean = true;
 			return take_clean(dec, g);
+		case 'J':
+			return cc_reach_take(dec, true);
 		case 'K':
 			return cc_proto_take_third_hand(dec, true);
 		default:

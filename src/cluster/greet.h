@@ -4,8 +4,8 @@
  *	  The handshake, which is the same from both sides: who the other is,
  *	  whether we know it, what it has.
  *
- * A hello and its reply carry the same records: 'I', the member entries, VV,
- * 'C' and 'K'.  First they are read, then the two nodes meet (membership,
+ * A hello and its reply carry the same records: 'I', the member entries and
+ * split records, VV, 'C', 'J' and 'K'.  First they are read, then the two nodes meet (membership,
  * cluster id, identity), and only then what the other has is believed.
  *
  * Locking: as membership.h; none is held on return.

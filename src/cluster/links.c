@@ -28,6 +28,7 @@
 #include "cluster/detector.h"
 #include "cluster/membership.h"
 #include "cluster/peer.h"
+#include "cluster/splits.h"
 
 #define MAX_LINKS		(2 * CC_MAX_MEMBERS)
 #define CONNINFO_LEN	1024
@@ -387,6 +388,14 @@ round_time(void)
 	return nlinks > 0 ? ms : Max(ms, ALONE_ROUND);
 }
 
+/* Who can be reached has changed, or may have. */
+static void
+follow_reach(int64 now)
+{
+	(void) cc_reach_update(now);
+	cc_splits_update(now, cc_peer_timeout, cc_heartbeat_interval);
+}
+
 /* Returns the time until the next round. */
 static int64
 do_duties(int64 now)
@@ -407,6 +416,7 @@ do_duties(int64 now)
 	cc_detector_check(now, cc_peer_timeout);
 	show_links();
 	cc_detector_phase(now, began, cc_startup_timeout, have_seeds());
+	follow_reach(now);
 	return round_time();
 }
 
@@ -437,6 +447,7 @@ cc_links_init(int64 now)
 	next_round = now;
 	/* a predecessor that left by an error may have been comparing */
 	cc.store->comparisons_out = 0;
+	cc_reach_forget_sessions();
 	cc_guc_node_name(our_name, sizeof(our_name));
 	cc_guc_address(advertised, sizeof(advertised));
 	if (!cc_peer_address(advertised, our_address, sizeof(our_address)))
@@ -486,6 +497,8 @@ cc_links_step(int64 now)
 		cc_call_step(links[i].call, now);
 	if (seen_changes != cc_call_changes())
 		hold_links(now);
+	if (cc_reach_is_news())
+		follow_reach(now);
 }
 
 int64

@@ -20,6 +20,7 @@
 #include "cluster/detector.h"
 #include "cluster/entries.h"
 #include "cluster/news.h"
+#include "cluster/splits.h"
 
 Size
 cc_membership_size(uint32 origin_cap)
@@ -27,7 +28,7 @@ cc_membership_size(uint32 origin_cap)
 	Size		rows = (Size) CC_MAX_MEMBERS * origin_cap;
 
 	return MAXALIGN(sizeof(CcMembersShared)) + 3 * rows * sizeof(uint64) +
-		MAXALIGN(rows);
+		MAXALIGN(rows) + origin_cap * sizeof(uint64);
 }
 
 void
@@ -44,11 +45,15 @@ cc_membership_init(void *mem, uint32 origin_cap)
 	ms->c = ms->k + rows * sizeof(uint64);
 	ms->cand = ms->c + rows * sizeof(uint64);
 	ms->clean = ms->cand + rows * sizeof(uint64);
+	ms->mark = ms->clean + MAXALIGN(rows);
 	pg_atomic_init_u64(&ms->full_epoch, 0);
 	pg_atomic_init_u32(&ms->removed, 0);
 	for (int i = 0; i < CC_REFUSALS; i++)
 		pg_atomic_init_u64(&ms->refusal[i], 0);
 	pg_atomic_init_u32(&ms->next_refusal, 0);
+	pg_atomic_init_u32(&ms->component, 0);
+	pg_atomic_init_u64(&ms->component_since, 0);
+	pg_atomic_init_u32(&ms->link_news, 0);
 }
 
 /* Under the lock, in either mode. */
@@ -168,6 +173,9 @@ follow_member(const CcNodeId *id, const CcEntry *e)
 		cc_log(CC_LOG, "\"%s\" (%s) is a member of the group", v.name,
 			   v.address);
 		cc_news_joined(v.name, v.address);
+		/* whom our files name we have met in an earlier life */
+		if (cc_state_phase() > CC_LOADING)
+			cc_splits_meet(id);
 	}
 }
 

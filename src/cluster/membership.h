@@ -80,6 +80,21 @@ typedef struct CcMemberShared
 	int64		watched;		/* silence counts from here; 0: not yet.
 								 * Written by cc_detector_check */
 
+	uint32		downs;			/* times that it was declared down: sessions that
+								 * began before the last one end */
+
+	/* reach.h: whom it reaches over links of its own, as we heard last */
+	uint64		link_boot;
+	uint64		link_number;	/* rises with each change in a boot; 0: never
+								 * heard */
+	uint32		link_reaches;	/* bits by slot */
+	bool		link_ready;
+	uint32		sessions;		/* of ours to it that are established */
+	uint64		reached_hlc;	/* our HLC when a path last led there; 0: none
+								 * since our start */
+	int64		away_since;		/* monotonic ms since when none does; 0: one
+								 * does, or nobody has looked */
+
 	/* for the views; written by the replicator */
 	int64		last_heard_wall;
 	double		rtt_ms;
@@ -134,6 +149,11 @@ typedef struct CcMembersShared
 	int64		last_check;		/* monotonic ms of cc_detector_check's last
 								 * round */
 
+	/* reach.h; written by cc_reach_update */
+	pg_atomic_uint32 component; /* slots to which a path leads, as bits */
+	pg_atomic_uint64 component_since;	/* monotonic ms */
+	pg_atomic_uint32 link_news; /* something has changed that it looks at */
+
 	CcMemberShared member[CC_MAX_MEMBERS];
 
 	/* offsets of [CC_MAX_MEMBERS][origin_cap] arrays from this struct */
@@ -141,6 +161,9 @@ typedef struct CcMembersShared
 	Size		c;				/* uint64 */
 	Size		cand;			/* uint64 */
 	Size		clean;			/* uint8: clean of this closed origin */
+
+	/* offset of a uint64[origin_cap]; see splits.c, pruning */
+	Size		mark;
 } CcMembersShared;
 
 extern Size cc_membership_size(uint32 origin_cap);

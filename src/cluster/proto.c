@@ -17,6 +17,7 @@
 
 #include "cache/cache.h"
 #include "cluster/membership.h"
+#include "cluster/reach.h"
 
 /* Where things stand in a message's head */
 #define AT_FLAGS		7
@@ -234,6 +235,9 @@ cc_proto_put_members(CcEncoder *enc)
 		put_system(enc, &scratch, key, sizeof(key));
 		key[0] = 'r';
 		put_system(enc, &scratch, key, sizeof(key));
+		/* PROTOCOL.md, split records: in the handshake, before data */
+		key[0] = 's';
+		put_system(enc, &scratch, key, sizeof(key));
 	}
 	put_system(enc, &scratch, "c", 1);
 	cc_buf_free(&scratch);
@@ -276,6 +280,7 @@ cc_proto_put_heartbeat(CcEncoder *enc)
 	cc_yield();
 	cc_encode_vv(enc, 'V', &vv);
 	put_clean(enc, &vv);
+	cc_reach_put(enc);
 	cc_membership_gossip(enc);
 	cc_vv_free(&vv);
 }

@@ -27,6 +27,9 @@
  *			u16 n, n origins it is clean of, u16 n, n (origin, seq)
  *	'C'  closed origins that we are clean of: u64 members' hash, u16 n, n
  *			origins
+ *	'J'  link states (reach.h): u8 n, n times u8 node[16]; u8 m, m times
+ *			(u8 which of the n, u64 boot, u64 number, u8 ready, u32 whom of the
+ *			n it reaches, as bits)
  *	'X'  a reply's status: u8 CcStatus, u64 boot known of the caller
  *
  * Order within a batch is order of processing: entries, digest, G, F, raise.
@@ -129,10 +132,16 @@ typedef struct CcIntro
 extern void cc_proto_put_intro(CcEncoder *enc);
 extern bool cc_proto_get_intro(CcDecoder *dec, CcIntro *intro);
 
-/* All member entries, removals and the cluster id, as 'E' records. */
+/*
+ * All member entries, removals, split records and the cluster id, as 'E'
+ * records.
+ */
 extern void cc_proto_put_members(CcEncoder *enc);
 
-/* Our VV, 'C', and what is known of others: the body of a heartbeat. */
+/*
+ * Our VV, 'C', link states, and what is known of others: the body of a
+ * heartbeat.
+ */
 extern void cc_proto_put_heartbeat(CcEncoder *enc);
 
 /*

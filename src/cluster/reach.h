@@ -15,7 +15,7 @@
  * Locking: members->lock.  The component is also kept as atomics, to be read
  * without it.
  *
- * May include: base/, cache/, membership.h.
+ * May include: base/, cache/, membership.h, proto.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +23,7 @@
 #define CC_REACH_H
 
 #include "cluster/membership.h"
+#include "cluster/proto.h"
 
 /* Adds the link states, ours and those heard of, as a 'J' record (proto.h). */
 extern void cc_reach_put(CcEncoder *enc);
@@ -34,13 +35,27 @@ extern void cc_reach_put(CcEncoder *enc);
 extern bool cc_reach_take(CcDecoder *dec, bool believe);
 
 /*
+ * A session of ours with a member was established or has ended; downs: the
+ * member's as it was established, since those of before count no more.  A
+ * replicator that begins has none, whatever its predecessor left behind.
+ */
+extern void cc_reach_session(int slot, uint32 downs, bool established);
+extern void cc_reach_forget_sessions(void);
+
+/* Whether cc_reach_update has something new to look at.  No lock. */
+extern bool cc_reach_is_news(void);
+
+/*
  * Our own links and the component, looked at again: every detector round and
  * after word of a link.  now: monotonic ms.  Returns whether the component is
  * another one.
  */
 extern bool cc_reach_update(int64 now);
 
-/* Slots of the component as bits; always has our own.  No lock. */
+/*
+ * Slots of the component as bits; always has our own, once we are announced.
+ * No lock.
+ */
 extern uint32 cc_reach_component(void);
 
 /* Monotonic ms since when the component is what it is.  No lock. */

@@ -16,6 +16,7 @@
 #include "cluster/detector.h"
 #include "cluster/greet.h"
 #include "cluster/membership.h"
+#include "cluster/reach.h"
 
 void
 cc_receiver_init(CcReceiver *r)
@@ -432,6 +433,8 @@ take_record(CcReceiver *r, CcDecoder *dec, Batch *b, char type)
 			return cc_proto_take_clean(dec, b->clean, CC_MAX_ORIGINS,
 									   &b->nclean, &b->clean_hash) ?
 				CC_OK : CC_REFUSED_BAD;
+		case 'J':
+			return cc_reach_take(dec, true) ? CC_OK : CC_REFUSED_BAD;
 		case 'K':
 			return cc_proto_take_third_hand(dec, true) ? CC_OK : CC_REFUSED_BAD;
 		default:

@@ -13,6 +13,7 @@
 #include "cache/namespace.h"
 #include "cluster/detector.h"
 #include "cluster/greet.h"
+#include "cluster/reach.h"
 #include "cluster/sender.h"
 
 /* Heartbeats during which a peer lags for third origins without moving */
@@ -51,6 +52,8 @@ void
 cc_sender_free(CcSender *s)
 {
 	cc_scan_leave(s);
+	if (s->slot >= 0)
+		cc_reach_session(s->slot, s->downs, false);
 	cc_encoder_free(&s->out);
 	cc_buf_free(&s->digest);
 	cc_vv_free(&s->hs);
@@ -140,8 +143,10 @@ publish(CcSender *s, int64 now)
 
 	cc_lock_exclusive(&cc.members->lock);
 	m = &cc.members->member[s->slot];
-	m->state = s->phase == CC_SEND_SCAN || s->phase == CC_SEND_FULL ||
-		s->phase == CC_SEND_FLOOR ? CC_PEER_SYNCING : CC_PEER_STREAMING;
+	/* it is up again when it is heard, and not by what we send */
+	if (m->state != CC_PEER_DOWN)
+		m->state = s->phase == CC_SEND_SCAN || s->phase == CC_SEND_FULL ||
+			s->phase == CC_SEND_FLOOR ? CC_PEER_SYNCING : CC_PEER_STREAMING;
 	m->rtt_ms = s->rtt_ms;
 	m->clock_skew_ms = s->skew_ms;
 	m->sent_seq = s->sent_seq;
@@ -229,6 +234,8 @@ hello_reply(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head,
 		s->skew_ms = g.wall_ms - cc_clock_ms();
 		s->next_heartbeat = now;
 		cc_detector_heard(slot, now);
+		s->downs = cc.members->member[slot].downs;
+		cc_reach_session(slot, s->downs, true);
 		begin_streaming(s);
 		publish(s, now);
 	}
@@ -285,6 +292,8 @@ take_ack_record(CcSender *s, CcDecoder *dec, CcGreeting *g, char type)
 			g->have_clean = true;
 			return cc_proto_take_clean(dec, g->clean, CC_MAX_ORIGINS,
 									   &g->nclean, &g->clean_hash);
+		case 'J':
+			return cc_reach_take(dec, s->slot >= 0);
 		case 'K':
 			return cc_proto_take_third_hand(dec, s->slot >= 0);
 		default:
@@ -401,6 +410,13 @@ cc_sender_timed_out(CcSender *s, int64 now)
 {
 	/* we became somebody else: what was agreed does not hold */
 	if ((s->boot != 0 && s->boot != cc.state->boot) || cast_out())
+		return true;
+
+	/*
+	 * PROTOCOL.md, split records: they travel in the handshake before data, so
+	 * after it was down there is another one.
+	 */
+	if (s->slot >= 0 && cc.members->member[s->slot].downs != s->downs)
 		return true;
 	return s->nout > 0 && now - s->waiting_since > s->opt.peer_timeout_ms;
 }

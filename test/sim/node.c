@@ -164,6 +164,7 @@ writer_main(void *arg)
 	node->files = cc_files_start(SYSTEM_ID);
 	sim_check_loaded(node);
 	cc_membership_rebuild();
+	cc_splits_load();
 	cc_state_set_phase(CC_PENDING);
 
 	for (;;)
@@ -180,6 +181,7 @@ writer_main(void *arg)
 			work = next_work();
 			due = sim.now + SIM_MS(Max(left, 0));
 		}
+		cc_splits_save(cc_monotonic_ms(), false);
 		if (sim.now >= next_sweep || node->sweep_now)
 		{
 			node->sweep_now = false;
@@ -193,6 +195,7 @@ writer_main(void *arg)
 		stall_writer(node);
 	}
 	cc_state_set_phase(CC_CLOSED);
+	cc_splits_save(cc_monotonic_ms(), true);
 	cc_files_stop(node->files);
 	cc_files_free(node->files);
 	node->files = NULL;
@@ -358,6 +361,15 @@ drop_removed(SimNode *node)
 }
 
 static void
+follow_reach(void)
+{
+	int64		now = cc_monotonic_ms();
+
+	(void) cc_reach_update(now);
+	cc_splits_update(now, sim.cfg.peer_timeout_ms, sim.cfg.heartbeat_ms);
+}
+
+static void
 do_duties(SimNode *node, uint32 seed_bits, bool others)
 {
 	int64		now = cc_monotonic_ms();
@@ -376,6 +388,7 @@ do_duties(SimNode *node, uint32 seed_bits, bool others)
 	cc_detector_check(now, sim.cfg.peer_timeout_ms);
 	cc_detector_phase(now, node->began, sim.cfg.startup_timeout_ms,
 					  seed_bits != 0);
+	follow_reach();
 }
 
 static void
@@ -418,6 +431,8 @@ replicator_main(void *arg)
 			if (p->conn != NULL)
 				due = Min(due, cc_sender_due(sim_net_sender(p->conn)));
 		}
+		if (cc_reach_is_news())
+			follow_reach();
 		wait = next_round - sim.now;
 		if (due != PG_INT64_MAX)
 			wait = Min(wait, SIM_MS(due - cc_monotonic_ms()));
