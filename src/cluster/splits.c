@@ -248,6 +248,7 @@ typedef struct Round
 	const CcSplitPeers *peers;
 	uint64		closed;			/* HLC at which what is reached ends; 0: none
 								 * drawn yet */
+	uint32		opened;			/* out: bits of the peers whose interval begins */
 	uint64		prune;			/* what ended up to here may go */
 	uint64		ended;			/* out: latest end that is left, but 0 */
 	bool		left;			/* out: something up to prune is left */
@@ -293,12 +294,15 @@ follow_peers(SplitRecord *r, void *arg)
 	Round	   *round = arg;
 	bool		changed = close_intervals(r, round);
 
+	round->opened = 0;
 	for (int i = 0; i < round->peers->n; i++)
 	{
 		const CcSplitPeer *p = &round->peers->peer[i];
 
-		if (p->out && open_interval(r, &p->id, p->from))
-			changed = true;
+		if (!p->out || !open_interval(r, &p->id, p->from))
+			continue;
+		round->opened |= 1U << i;
+		changed = true;
 	}
 	round->ended = 0;
 	round->left = false;
@@ -434,6 +438,11 @@ cc_splits_update(int64 now, int64 peer_timeout, int64 heartbeat)
 	if (cc.splits->marked != 0 && all_have_mark())
 		round.prune = cc.splits->marked;
 	edit_record(follow_peers, &round);
+	for (int i = 0; i < peers.n; i++)
+	{
+		if ((round.opened & (1U << i)) != 0)
+			cc_reach_fence(&peers.peer[i].id);
+	}
 	if (round.prune != 0 && !round.left)
 		cc.splits->marked = 0;
 	if (cc.splits->marked == 0 && round.ended != 0)
