@@ -146,7 +146,8 @@ commit(CcWork *w, bool restamp)
 
 	if (w->new_version || w->new_at)
 	{
-		e->at = cc_hlc_tick(&cc.state->hlc);
+		e->at = w->c->untimed ? cc_hlc_next(&cc.state->hlc) :
+			cc_hlc_tick(&cc.state->hlc);
 		e->at_node = cc_state_self();
 	}
 	if (w->new_version)
