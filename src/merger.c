@@ -75,6 +75,7 @@ typedef struct Namespace
 	pg_atomic_uint64 request;	/* cache_heal that came before */
 	pg_atomic_uint32 failures;	/* in a row */
 	pg_atomic_uint32 told;		/* SQLSTATE that the log was told of; 0: none */
+	pg_atomic_uint64 told_request;	/* cache_heal that came before */
 } Namespace;
 
 typedef struct CcMergersShared
@@ -115,6 +116,7 @@ cc_merger_init(void *mem)
 		pg_atomic_init_u64(&mergers->ns[i].request, 0);
 		pg_atomic_init_u32(&mergers->ns[i].failures, 0);
 		pg_atomic_init_u32(&mergers->ns[i].told, 0);
+		pg_atomic_init_u64(&mergers->ns[i].told_request, 0);
 	}
 }
 
@@ -157,14 +159,20 @@ cc_merger_put_on(uint16 ns)
 {
 	pg_atomic_write_u64(&mergers->ns[ns].until, 0);
 	pg_atomic_write_u32(&mergers->ns[ns].failures, 0);
-	pg_atomic_write_u32(&mergers->ns[ns].told, 0);
+	if (cc_conflict_count(ns) == 0)
+		pg_atomic_write_u32(&mergers->ns[ns].told, 0);
 }
 
 bool
 cc_merger_is_news(uint16 ns, int sqlstate)
 {
-	return pg_atomic_exchange_u32(&mergers->ns[ns].told, sqlstate) !=
-		(uint32) sqlstate;
+	Namespace  *n = &mergers->ns[ns];
+	uint64		request = pg_atomic_read_u64(&cc.heal->requested[ns]);
+	bool		again = pg_atomic_exchange_u64(&n->told_request, request) ==
+		request;
+
+	return pg_atomic_exchange_u32(&n->told, sqlstate) != (uint32) sqlstate ||
+		!again;
 }
 
 static bool

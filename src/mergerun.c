@@ -59,6 +59,15 @@ catch_error(CcMergeRun *r)
 	FreeErrorData(e);
 }
 
+/* What is not found is often only not in the search_path. */
+static bool
+is_not_found(int sqlstate)
+{
+	return sqlstate == ERRCODE_UNDEFINED_TABLE ||
+		sqlstate == ERRCODE_UNDEFINED_OBJECT ||
+		sqlstate == ERRCODE_UNDEFINED_FUNCTION;
+}
+
 /* The server's log is told of each kind of error once. */
 static void
 tell(CcMergeRun *r, const CcMergeItem *item)
@@ -78,8 +87,11 @@ tell(CcMergeRun *r, const CcMergeItem *item)
 			 errdetail("Merge function %s.", r->d.merge),
 			 errhint("What could not be merged is in cache_conflicts and is "
 					 "tried again with pauses of up to five minutes. When the "
-					 "cause is mended: SELECT cache_heal(%s).",
-					 quote_literal_cstr(ns->name))));
+					 "cause is mended: SELECT cache_heal(%s).%s",
+					 quote_literal_cstr(ns->name),
+					 is_not_found(r->sqlstate) ? " The search_path of merge "
+					 "functions is pg_catalog, pg_temp unless they set "
+					 "another: name what is yours with its schema." : "")));
 }
 
 /* Nothing of the namespace can be merged: all that is due has the error. */
