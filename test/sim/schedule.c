@@ -78,6 +78,7 @@ static void
 draw_kept(SimConfig *c)
 {
 	c->kept = (int) DRAW("kept", 0, 0, 1, 2);
+	if (getenv("KEPT")) c->kept = atoi(getenv("KEPT"));
 	c->on_split = (uint8) DRAW("on_split", CC_SPLIT_MERGE, CC_SPLIT_MERGE,
 							   CC_SPLIT_MERGE, CC_SPLIT_LONGEST_TTL,
 							   CC_SPLIT_OLDEST_ISLAND,
