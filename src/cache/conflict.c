@@ -7,6 +7,7 @@
  */
 #include "cache/conflict.h"
 
+#include "cache/exact_private.h"
 #include "cache/expire.h"
 #include "cache/extra.h"
 
@@ -92,7 +93,10 @@ cc_conflict_read(uint16 ns, const char *key, uint16 keylen, CcKeyState *ks,
 	CcEntry		e;
 
 	buf->len = 0;
-	return cc_cache_peek(ns, key, keylen, &e, buf) && cc_siblings_parse(&e, ks);
+	if (!cc_cache_peek(ns, key, keylen, &e, buf) || !cc_siblings_parse(&e, ks))
+		return false;
+	cc_exact_drop_cleared(ks);
+	return ks->n > 0;
 }
 
 bool

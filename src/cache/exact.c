@@ -229,7 +229,6 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	}
 }
 
-/* What is at or below the horizon does not exist. */
 /*
  * PROTOCOL.md, races: of two that are not apart the higher version stays.  In a
  * namespace that keeps no conflicts (any more), and where there is a counter,
@@ -254,6 +253,8 @@ settle_races(CcWork *w, CcKeyState *ks)
 				(all || !cc_apart(&ks->original[k], &ks->original[i])))
 			{
 				cc_check_race(&ks->original[i]);
+				cc_exact_add_context(ks, ks->original[i].origin,
+									 ks->original[i].seq);
 				cc_exact_remove_original(ks, i);
 				break;
 			}
@@ -308,7 +309,6 @@ choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	admit(w, &result->resolution);
 }
 
-/* Whether two states have the same originals and the same resolution. */
 static bool
 same_decision(const CcKeyState *a, const CcKeyState *b)
 {

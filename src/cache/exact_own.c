@@ -118,7 +118,8 @@ cc_exact_resolve(CcWork *w)
 	if (!cc_exact_read_ours(w, cc_exact_most_room(w, d->vallen)))
 		return CC_MORE_SCRATCH;
 	/* PROTOCOL.md, resolver: only if the originals are still the same */
-	if (ks->n == 0 ||
+	cc_exact_drop_cleared(ks);
+	if (ks->n == 0 || (ks->n < 2 && cc_rule(unchanged)) ||
 		(cc_rule(unchanged) && !cc_exact_same_originals(ks, w->c->state)))
 		return CC_LEAVE;
 	if (!cc_store_fits(w->c->ns, (Size) w->c->keylen + d->vallen))
@@ -172,12 +173,17 @@ cc_exact_failed(CcWork *w)
 	return cc_exact_store_state(w, ks);
 }
 
-/* Whether our VV covers all that is there, which is nearly always so. */
+/*
+ * Whether nothing of what is there need go into a context, which is nearly
+ * always so.  What a node wrote itself is never apart from what it writes now.
+ */
 static bool
-all_covered(CcWork *w)
+none_unstable(CcWork *w)
 {
 	return (cc_header_flags(w->cur) & CC_F_SIBLINGS) == 0 &&
-		cc_state_vv(w->cur->origin) >= w->cur->seq;
+		(cc_state_stable(w->cur->origin, w->cur->seq) ||
+		 cc_id_cmp(&cc_origin(w->cur->writer)->node,
+				   &cc_origin(cc_state_self())->node) == 0);
 }
 
 void
@@ -187,7 +193,7 @@ cc_exact_settle(CcWork *w)
 	CcKeyState *ours = w->ours;
 	CcKeyState	context;
 
-	if (w->cur == NULL || all_covered(w) ||
+	if (w->cur == NULL || none_unstable(w) ||
 		!cc_namespace_has(w->c->ns, CC_NS_KEEPS) ||
 		w->e.type == CC_COUNTER)
 		return;
@@ -200,9 +206,11 @@ cc_exact_settle(CcWork *w)
 	context.ncontext = 0;
 	cc_exact_join_context(&context, ours);
 	for (int i = 0; i < ours->n; i++)
-		cc_exact_add_context(&context, ours->original[i].origin, ours->original[i].seq);
+		cc_exact_add_context(&context, ours->original[i].origin,
+							 ours->original[i].seq);
 	if (ours->resolved)
-		cc_exact_add_context(&context, ours->resolution.origin, ours->resolution.seq);
+		cc_exact_add_context(&context, ours->resolution.origin,
+							 ours->resolution.seq);
 	if (context.ncontext == 0 || !cc_rule(context) ||
 		!cc_store_fits(w->c->ns, (Size) w->e.keylen + w->e.vallen +
 					   CC_SIB_CONTEXT_ROOM))

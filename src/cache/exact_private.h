@@ -34,10 +34,10 @@ extern int	cc_exact_newest_original(const CcKeyState *ks);
 /* It has lost its value. */
 extern void cc_exact_make_stub(CcEntry *e);
 
-/* What is at or below the horizon does not exist. */
+/* Takes out what is at or below the horizon. */
 extern void cc_exact_drop_cleared(CcKeyState *ks);
 
-/* Adds to a context, unless our VV covers it. */
+/* Adds to a context, unless it is stable. */
 extern void cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq);
 extern void cc_exact_join_context(CcKeyState *to, const CcKeyState *from);
 

@@ -79,23 +79,40 @@ cc_exact_is_input(const CcKeyState *of, const CcEntry *e)
 	return false;
 }
 
+/*
+ * A decision that is above the horizon stays when all that it was made from is
+ * not: as the plain entry that it is elsewhere, where it has been folded.
+ */
 void
 cc_exact_drop_cleared(CcKeyState *ks)
 {
+	bool		any = ks->n > 0;
+
 	for (int i = ks->n - 1; i >= 0; i--)
 	{
 		if (cc_expire_cleared(ks->original[i].ns, ks->original[i].hlc))
 			cc_exact_remove_original(ks, i);
 	}
-	if (ks->n > 0 && ks->resolved &&
-		cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
+	if (ks->n > 0 && ks->served < 0)
+		ks->served = cc_exact_newest_original(ks);
+	if (!any || !ks->resolved)
+		return;
+	if (cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
 		ks->resolved = false;
+	else if (ks->n == 0)
+	{
+		ks->original[0] = ks->resolution;
+		ks->n = 1;
+		ks->served = 0;
+		ks->resolved = false;
+		ks->ninputs = 0;
+	}
 }
 
 void
 cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq)
 {
-	if (cc_state_vv(origin) >= seq)
+	if (cc_state_stable(origin, seq))
 		return;
 	for (int i = 0; i < ks->ncontext; i++)
 	{

@@ -557,12 +557,9 @@ cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h)
 	return cc_siblings_all(p, h, is_cleared, NULL);
 }
 
-/*
- * Whether nobody needs a block's context any more: our VV covers it; of ours,
- * by which the state travels (ask), all have it.
- */
+/* Whether every dot of a block's context is stable. */
 static bool
-context_over(Heads *b)
+context_stable(Heads *b)
 {
 	CcReader	r;
 
@@ -570,10 +567,8 @@ context_over(Heads *b)
 	for (int i = 0; i < b->head.ncontext; i++)
 	{
 		uint16		origin = cc_read_u16(&r);
-		uint64		seq = cc_read_u64(&r);
 
-		if (origin == cc_state_self() ? !cc_state_stable(origin, seq) :
-			seq > cc_state_vv(origin))
+		if (!cc_state_stable(origin, cc_read_u64(&r)))
 			return false;
 	}
 	return true;
@@ -584,7 +579,7 @@ cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h)
 {
 	Heads		b;
 
-	if (!copy_heads(p, h, &b) || !context_over(&b))
+	if (!copy_heads(p, h, &b) || !context_stable(&b))
 		return false;
 	if (b.head.n > 0 && ((b.head.bits & CC_SIB_RESOLVED) == 0 ||
 						 !cc_siblings_stable(p, h)))

@@ -227,8 +227,7 @@ extern bool cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h);
 /*
  * PROTOCOL.md, folding: what need not be kept any more goes, under the
  * exclusive lock: the originals of a resolution when all are stable, a context
- * that our VV covers (of our own dots: that is stable).  True when something
- * went.
+ * that is stable.  True when something went.
  */
 extern bool cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h);
 

@@ -52,32 +52,6 @@ left_of(SimNode *node, CcHeaderShared *h)
 	return text;
 }
 
-const char *
-sim_heal_left(SimNode *node)
-{
-	const char *why = NULL;
-
-	if (sim.cfg.kept == 0)
-		return NULL;
-	for (uint32 i = 0; i < cc.store->npartitions && why == NULL; i++)
-	{
-		CcPartitionShared *p = cc_store_partition(i);
-
-		for (uint32 b = 0; b < p->nbuckets && why == NULL; b++)
-		{
-			for (CcHeaderShared *h = cc_store_first(p, b);
-				 h != NULL && why == NULL; h = cc_store_next(p, h))
-			{
-				if (h->ns != CC_NS_SYSTEM)
-					why = left_of(node, h);
-			}
-		}
-	}
-	if (why == NULL && cc_heal_waiting())
-		why = "pending: something waits for a decision";
-	return why;
-}
-
 /* What a node says of the key in the end. */
 typedef struct Answer
 {
@@ -116,6 +90,62 @@ ask(SimHistory *k, SimNode *node, int key, Answer *a)
 		if (w >= 0)
 			sim_set_add(&a->originals, w);
 	}
+}
+
+/* Originals that wait for people are to be the same ones everywhere. */
+const char *
+sim_heal_unequal(void)
+{
+	static char text[128];
+	static Answer first;
+	static Answer a;
+
+	for (int key = 0; key < sim.nkeys && sim.cfg.kept > 0; key++)
+	{
+		SimHistory *k = sim_history(key);
+
+		first.node = NULL;
+		for (int i = 0; i < SIM_MAX_NODES && k != NULL; i++)
+		{
+			if (!active(&sim.node[i]))
+				continue;
+			ask(k, &sim.node[i], key, first.node == NULL ? &first : &a);
+			if (first.node == &sim.node[i] || (!first.pending && !a.pending) ||
+				(first.pending && a.pending &&
+				 sim_set_equal(&first.originals, &a.originals)))
+				continue;
+			snprintf(text, sizeof(text), "pending: %s of %s and %s differs",
+					 sim_key_text(key), first.node->name, a.node->name);
+			return text;
+		}
+	}
+	return NULL;
+}
+
+const char *
+sim_heal_left(SimNode *node)
+{
+	const char *why = NULL;
+
+	if (sim.cfg.kept == 0)
+		return NULL;
+	for (uint32 i = 0; i < cc.store->npartitions && why == NULL; i++)
+	{
+		CcPartitionShared *p = cc_store_partition(i);
+
+		for (uint32 b = 0; b < p->nbuckets && why == NULL; b++)
+		{
+			for (CcHeaderShared *h = cc_store_first(p, b);
+				 h != NULL && why == NULL; h = cc_store_next(p, h))
+			{
+				if (h->ns != CC_NS_SYSTEM)
+					why = left_of(node, h);
+			}
+		}
+	}
+	if (why == NULL && cc_heal_waiting())
+		why = "pending: something waits for a decision";
+	return why;
 }
 
 /* Whether nobody need have it any more. */

@@ -541,7 +541,7 @@ sim_history_raced(SimNode *node, int key, const CcEntry *e)
 	SimHistory *k = sim_history(key);
 	int			w = known(k, node, e);
 
-	sim_trace("drops %s of %s, which lost a race", sim_write_text(k, w),
+	sim_trace("drops %s of %s , which lost a race", sim_write_text(k, w),
 			  sim_key_text(key));
 	sim_set_join(&k->raced, &k->write[w]->history);
 	sim_set_join(&k->by[node->no].seen, &k->write[w]->history);

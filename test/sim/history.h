@@ -172,6 +172,7 @@ extern void sim_history_begin_load(SimNode *node);
 
 /* What is left to be healed on the node that is entered; NULL: nothing. */
 extern const char *sim_heal_left(SimNode *node);
+extern const char *sim_heal_unequal(void);
 extern void sim_heal_check_key(int key, uint64 horizon);
 extern void sim_heal_check_decisions(void);
 

@@ -17,8 +17,13 @@
 static bool
 has_seen(SimHistory *k, const SimSet *seen, int w)
 {
-	if (sim_set_has(seen, w) ||
-		(k->write[w]->decision && sim_set_within(&k->write[w]->inputs, seen)))
+	bool		inputs = k->write[w]->decision;
+
+	if (sim_set_has(seen, w))
+		return true;
+	for (int i = 0; i < k->n && inputs; i++)
+		inputs = !sim_set_has(&k->write[w]->inputs, i) || has_seen(k, seen, i);
+	if (inputs)
 		return true;
 	if (!sim_set_has(&k->raced, w))
 		return false;
