@@ -699,3 +699,38 @@ COMMENT ON VIEW cache_events IS
 REVOKE ALL ON FUNCTION pg_stat_get_cachecluster_events() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_stat_get_cachecluster_events() TO pg_read_all_stats;
 GRANT SELECT ON cache_events TO pg_read_all_stats;
+
+--
+-- Splits
+--
+
+CREATE FUNCTION pg_stat_get_cachecluster_splits(
+    OUT id bigint,
+    OUT peer text,
+    OUT island_a text[],
+    OUT island_b text[],
+    OUT began_at timestamptz,
+    OUT detected_at timestamptz,
+    OUT healed_at timestamptz,
+    OUT conflicts bigint,
+    OUT kept_ours bigint,
+    OUT kept_theirs bigint,
+    OUT merged bigint,
+    OUT deleted bigint,
+    OUT deferred bigint
+) RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'cachecluster_splits'
+LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
+
+COMMENT ON FUNCTION pg_stat_get_cachecluster_splits() IS
+'members that this node could not reach: the splits that are open and the last 100 that ended';
+
+CREATE VIEW cache_splits AS
+    SELECT * FROM @extschema@.pg_stat_get_cachecluster_splits();
+
+COMMENT ON VIEW cache_splits IS
+'members that this node could not reach, with the islands as seen from here (island_a is ours) and what became of conflicts with what they wrote: the splits that are open and the last 100 that ended';
+
+REVOKE ALL ON FUNCTION pg_stat_get_cachecluster_splits() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_stat_get_cachecluster_splits() TO pg_read_all_stats;
+GRANT SELECT ON cache_splits TO pg_read_all_stats;

@@ -26,6 +26,7 @@
 #include "cluster/heal.h"
 #include "cluster/membership.h"
 #include "cluster/splits.h"
+#include "merger.h"
 #include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"
@@ -79,6 +80,7 @@ typedef struct Layout
 	Size		conflicts_bytes;
 	Size		splits;
 	Size		heal;
+	Size		mergers;
 	Size		log;
 	Size		store;
 	Size		store_bytes;
@@ -154,6 +156,7 @@ plan(Layout *l)
 	l->conflicts = take(&used, l->conflicts_bytes);
 	l->splits = take(&used, cc_splits_size(CC_MAX_SPLITS));
 	l->heal = take(&used, cc_heal_size());
+	l->mergers = take(&used, cc_merger_size());
 	l->log = take(&used, cc_changelog_size(l->log_slots));
 	l->store = used;
 
@@ -220,6 +223,7 @@ init_parts(char *base)
 	cc_conflict_log_init(base + l->conflicts, l->conflicts_bytes);
 	cc_splits_init(base + l->splits, CC_MAX_SPLITS);
 	cc_heal_init(base + l->heal);
+	cc_merger_init(base + l->mergers);
 	cc_changelog_init(base + l->log, l->log_slots);
 	cc_store_init(base + l->store, l->store_bytes,
 				  cc_store_partitions_for(l->store_bytes));
@@ -244,6 +248,7 @@ attach_parts(char *base)
 	cc.conflicts = (CcConflictsShared *) (base + l->conflicts);
 	cc.splits = (CcSplitsShared *) (base + l->splits);
 	cc.heal = (CcHealShared *) (base + l->heal);
+	cc_merger_attach(base + l->mergers);
 	cc.log = (CcChangelogShared *) (base + l->log);
 	cc.store = (CcStoreShared *) (base + l->store);
 }

@@ -17,6 +17,7 @@
  *		conflicts	those that were decided (cache/conflict.h)
  *		splits		their history (cluster/splits.h)
  *		heal		where healing stands (cluster/heal.h)
+ *		mergers		the processes that merge (merger.h)
  *		change log		about a 32nd of it (cache/changelog.h)
  *		store			the rest (cache/store.h)
  *

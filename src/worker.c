@@ -33,6 +33,7 @@
 #include "cluster/evloop.h"
 #include "cluster/membership.h"
 #include "cluster/splits.h"
+#include "merger.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -363,6 +364,7 @@ cachecluster_replicator_main(Datum arg)
 {
 	set_up_process();
 	cc_wake_register(CC_REPLICATOR);
+	cc_evloop_hook = cc_merger_launch;
 	cc_evloop_run();
 	proc_exit(1);
 }

@@ -34,6 +34,12 @@ cc_hlc_tick(pg_atomic_uint64 *clock)
 	return new;
 }
 
+uint64
+cc_hlc_next(pg_atomic_uint64 *clock)
+{
+	return pg_atomic_fetch_add_u64(clock, 1) + 1;
+}
+
 void
 cc_hlc_observe(pg_atomic_uint64 *clock, uint64 h)
 {

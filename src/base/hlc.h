@@ -28,6 +28,12 @@
 /* Rule tick: max(clock + 1, wall clock), which is also the new value. */
 extern uint64 cc_hlc_tick(pg_atomic_uint64 *clock);
 
+/*
+ * The next value, however far behind the wall clock that is: for what is
+ * ordered by the clock but not timed by it.
+ */
+extern uint64 cc_hlc_next(pg_atomic_uint64 *clock);
+
 /* Raises the clock to h when it is behind. */
 extern void cc_hlc_observe(pg_atomic_uint64 *clock, uint64 h);
 

@@ -48,7 +48,7 @@ load_current(CcWork *w)
 		tells_before(c) ? cc_floor_get(w->hash) : 0;
 	w->new_dot = w->new_version = w->new_at = false;
 	w->was_conflict = false;
-	w->dot_at = NULL;
+	w->dot_at.origin = NULL;
 	memset(&w->e, 0, sizeof(w->e));
 	w->e.hash = w->hash;
 	w->e.ns = c->ns;
@@ -146,7 +146,8 @@ commit(CcWork *w, bool restamp)
 
 	if (w->new_version || w->new_at)
 	{
-		e->at = cc_hlc_tick(&cc.state->hlc);
+		e->at = w->c->untimed ? cc_hlc_next(&cc.state->hlc) :
+			cc_hlc_tick(&cc.state->hlc);
 		e->at_node = cc_state_self();
 	}
 	if (w->new_version)
@@ -165,13 +166,15 @@ commit(CcWork *w, bool restamp)
 		e->seq = pos;
 		cc_check_write(e);
 	}
-	else if (w->dot_at != NULL)
+	else
 	{
-		cc_siblings_name(w->dot_at, cc_state_self(), pos);
-		cc_check_write(e);
+		if (w->dot_at.origin != NULL)
+			cc_siblings_name(&w->dot_at, cc_state_self(), pos);
+		if (w->c->op == CC_OP_TAKE)
+			cc_check_take(e);
+		else if (w->dot_at.origin != NULL)
+			cc_check_write(e);
 	}
-	else if (w->c->op == CC_OP_TAKE)
-		cc_check_take(e);
 	if (restamp)
 		cc_store_restamp(w->p, w->cur, e);
 	else
@@ -197,7 +200,7 @@ commit(CcWork *w, bool restamp)
 	if (log)
 	{
 		cc_yield();
-		if (w->dot_at != NULL)
+		if (w->dot_at.origin != NULL)
 			cc_changelog_publish(pos, w->hash, cc_state_self(), pos);
 		else
 			cc_changelog_publish(pos, w->hash, e->origin, e->seq);

@@ -78,6 +78,7 @@ typedef struct CcChange
 								 * itself, in ms since 1970; 0: ttl_ms from
 								 * now */
 	bool		keep_ttl;		/* PUT: the deadline of what is replaced */
+	bool		untimed;		/* PUT: the version is the next one (cc_hlc_next) */
 	bool		sliding;		/* PUT, with ttl_ms > 0: reads prolong it */
 	int64		max_age_ms;		/* PUT, sliding: never beyond that; 0: no cap */
 	int64		grace_ms;		/* PUT: kept so long behind its deadline, for

@@ -86,6 +86,9 @@ put(Size *at, const void *from, Size len)
 	Size		size = cc.conflicts->bytes;
 	Size		part = Min(len, size - *at);
 
+	/* what has no bytes is nowhere */
+	if (len == 0)
+		return;
 	memcpy(ring() + *at, from, part);
 	memcpy(ring(), (const char *) from + part, len - part);
 	*at = (*at + len) % size;

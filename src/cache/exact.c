@@ -73,62 +73,7 @@ cc_exact_most_room(CcWork *w, Size more)
 		CC_SIB_ERROR_LEN + CC_SIB_TAIL;
 }
 
-int
-cc_exact_find_original(const CcKeyState *ks, const CcEntry *e)
-{
-	for (int i = 0; i < ks->n; i++)
-	{
-		if (cc_siblings_same(&ks->original[i], e))
-			return i;
-	}
-	return -1;
-}
-
-void
-cc_exact_remove_original(CcKeyState *ks, int i)
-{
-	if (ks->served == i)
-		ks->served = -1;
-	ks->n--;
-	if (i < ks->n)
-	{
-		ks->original[i] = ks->original[ks->n];
-		if (ks->served == ks->n)
-			ks->served = i;
-	}
-}
-
-static bool
-newer(const CcEntry *a, const CcEntry *b)
-{
-	return cc_work_compare_version(a->hlc, a->writer, b->hlc, b->writer) > 0;
-}
-
-int
-cc_exact_newest_original(const CcKeyState *ks)
-{
-	int			best = 0;
-
-	for (int i = 1; i < ks->n; i++)
-	{
-		if (newer(&ks->original[i], &ks->original[best]))
-			best = i;
-	}
-	return best;
-}
-
 /* One that has lost its value. */
-void
-cc_exact_make_stub(CcEntry *e)
-{
-	e->type = CC_STUB;
-	e->flags = 0;
-	e->value = e->block = e->tail = NULL;
-	e->taillen = 0;
-	e->vallen = 0;
-	e->expires = 0;
-}
-
 static bool
 dot_below(const CcEntry *e, uint16 origin, uint64 seq)
 {
@@ -159,20 +104,6 @@ seen(const Side *side, uint16 origin, uint64 seq)
 	return false;
 }
 
-static bool
-is_input(const CcKeyState *of, const CcEntry *e)
-{
-	for (int i = 0; i < of->ninputs; i++)
-	{
-		CcEntry		input = {.hlc = of->input[i].hlc,
-			.writer = of->input[i].writer};
-
-		if (cc_siblings_same(&input, e))
-			return true;
-	}
-	return false;
-}
-
 /*
  * PROTOCOL.md, folding: where the other side has made our resolution its plain
  * entry, ours becomes one too.
@@ -189,7 +120,7 @@ fold(CcKeyState *ks, const CcKeyState *other)
 	m = ks->resolution;
 	for (int i = ks->n - 1; i >= 0; i--)
 	{
-		if (is_input(ks, &ks->original[i]))
+		if (cc_exact_is_input(ks, &ks->original[i]))
 			cc_exact_remove_original(ks, i);
 	}
 	if (ks->n == CC_MAX_ORIGINALS)
@@ -299,37 +230,6 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 }
 
 /*
- * What is at or below the horizon does not exist.  A decision that is above it
- * stays when all that it was made from is not: as the plain entry that it is
- * elsewhere, where it has been folded.
- */
-void
-cc_exact_drop_cleared(CcKeyState *ks)
-{
-	bool		any = ks->n > 0;
-
-	for (int i = ks->n - 1; i >= 0; i--)
-	{
-		if (cc_expire_cleared(ks->original[i].ns, ks->original[i].hlc))
-			cc_exact_remove_original(ks, i);
-	}
-	if (ks->n > 0 && ks->served < 0)
-		ks->served = cc_exact_newest_original(ks);
-	if (!any || !ks->resolved)
-		return;
-	if (cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
-		ks->resolved = false;
-	else if (ks->n == 0)
-	{
-		ks->original[0] = ks->resolution;
-		ks->n = 1;
-		ks->served = 0;
-		ks->resolved = false;
-		ks->ninputs = 0;
-	}
-}
-
-/*
  * PROTOCOL.md, races: of two that are not apart the higher version stays.  In a
  * namespace that keeps no conflicts (any more), and where there is a counter,
  * the newest of all does: a total order that all share.
@@ -355,7 +255,7 @@ settle_races(CcWork *w, CcKeyState *ks)
 		for (int i = 0; i < ks->n; i++)
 		{
 			if (!stays[i] && !lost[i] &&
-				(next < 0 || newer(&ks->original[i], &ks->original[next])))
+				(next < 0 || cc_exact_newer(&ks->original[i], &ks->original[next])))
 				next = i;
 		}
 		for (int i = 0; i < ks->n; i++)
@@ -380,7 +280,7 @@ valid(const CcKeyState *ks, const CcKeyState *from)
 		return false;
 	for (int i = 0; i < ks->n; i++)
 	{
-		if (!is_input(from, &ks->original[i]))
+		if (!cc_exact_is_input(from, &ks->original[i]))
 			return false;
 	}
 	return true;
@@ -414,51 +314,10 @@ choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		join_same(&result->resolution, &theirs->resolution);
 		return;
 	}
-	if (result->resolved && newer(&result->resolution, &theirs->resolution))
+	if (result->resolved && cc_exact_newer(&result->resolution, &theirs->resolution))
 		return;
 	take_resolution(result, theirs);
 	admit(w, &result->resolution);
-}
-
-void
-cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq)
-{
-	if (cc_state_stable(origin, seq))
-		return;
-	for (int i = 0; i < ks->ncontext; i++)
-	{
-		if (ks->context[i].origin == origin)
-		{
-			ks->context[i].seq = Max(ks->context[i].seq, seq);
-			return;
-		}
-	}
-	if (ks->ncontext < CC_MAX_CONTEXT)
-	{
-		ks->context[ks->ncontext].origin = origin;
-		ks->context[ks->ncontext++].seq = seq;
-	}
-}
-
-void
-cc_exact_join_context(CcKeyState *to, const CcKeyState *from)
-{
-	for (int i = 0; from->n > 0 && i < from->ncontext; i++)
-		cc_exact_add_context(to, from->context[i].origin, from->context[i].seq);
-}
-
-/* Whether two states have the same originals and the same resolution. */
-bool
-cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (int i = 0; i < a->n; i++)
-	{
-		if (cc_exact_find_original(b, &a->original[i]) < 0)
-			return false;
-	}
-	return true;
 }
 
 static bool
@@ -545,19 +404,40 @@ fit(CcWork *w, CcKeyState *ks)
 	cc_exact_make_stub(ks->resolved ? &ks->resolution : &ks->original[ks->served]);
 }
 
-/* Makes the state the entry that shall be. */
-CcVerdict
-cc_exact_store_state(CcWork *w, CcKeyState *ks)
+static void
+use_as_entry(CcWork *w, const CcEntry *e)
 {
-	if (ks->served < 0)
-		ks->served = cc_exact_newest_original(ks);
-	if (ks->n > 1 || ks->resolved)
-		fit(w, ks);
-	cc_siblings_build(ks, w->scratch, &w->e);
+	w->e = *e;
 	w->e.hash = w->hash;
 	w->e.key = w->c->key;
 	w->e.keylen = w->c->keylen;
 	w->e.ns = w->c->ns;
+}
+
+/* Makes the state the entry that shall be. */
+CcVerdict
+cc_exact_store_state(CcWork *w, CcKeyState *ks)
+{
+	CcEntry		e;
+
+	if (ks->served < 0)
+		ks->served = cc_exact_newest_original(ks);
+	if (ks->n > 1 || ks->resolved)
+		fit(w, ks);
+	cc_siblings_build(ks, w->scratch, &e);
+	use_as_entry(w, &e);
+	return CC_STORE;
+}
+
+CcVerdict
+cc_exact_spread(CcWork *w, CcKeyState *ks)
+{
+	if (ks->ncontext == CC_MAX_CONTEXT)
+		ks->ncontext--;
+	ks->context[ks->ncontext].origin = CC_NO_ORIGIN;
+	ks->context[ks->ncontext++].seq = 0;
+	(void) cc_exact_store_state(w, ks);
+	w->dot_at = cc_siblings_unnamed(&w->e);
 	return CC_STORE;
 }
 
@@ -608,7 +488,7 @@ nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	{
 		const CcEntry *e = &theirs->original[cc_exact_newest_original(theirs)];
 
-		if (newer(e, &result->original[0]))
+		if (cc_exact_newer(e, &result->original[0]))
 		{
 			cc_check_race(&result->original[0]);
 			result->original[0] = *e;
@@ -658,11 +538,7 @@ take_plain(CcWork *w, CcVerdict *v)
 		return false;
 	/* they have seen ours */
 	cc_hlc_observe(&cc.state->hlc, e->at);
-	w->e = *e;
-	w->e.hash = w->hash;
-	w->e.key = w->c->key;
-	w->e.keylen = w->c->keylen;
-	w->e.ns = w->c->ns;
+	use_as_entry(w, e);
 	admit(w, &w->e);
 	if (!cc_store_fits(w->c->ns, (Size) e->keylen + w->e.vallen))
 	{
@@ -679,6 +555,7 @@ cc_exact_take(CcWork *w)
 	const CcEntry *e = w->c->entry;
 	CcKeyState *ours = w->ours;
 	CcVerdict	v;
+	bool		answer;
 	CcKeyState	theirs;
 	CcKeyState	result;
 
@@ -720,11 +597,9 @@ cc_exact_take(CcWork *w)
 	if (result.served < 0)
 		result.served = cc_exact_newest_original(&result);
 
-	if (answers(&theirs, &result))
-	{
+	answer = answers(&theirs, &result);
+	if (answer)
 		result.asked = false;
-		w->new_dot = true;
-	}
 	else if (ours->n > 0 && unchanged(&result, ours))
 		return CC_LEAVE;
 	else
@@ -732,5 +607,6 @@ cc_exact_take(CcWork *w)
 			cc_state_vv(result.original[0].origin) == CC_VV_INF;
 	keep_own(w, ours, &result);
 	note_decision(w, ours, &result);
-	return cc_exact_store_state(w, &result);
+	return answer ? cc_exact_spread(w, &result) :
+		cc_exact_store_state(w, &result);
 }

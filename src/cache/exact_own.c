@@ -86,7 +86,10 @@ cc_exact_name(CcWork *w)
 	if (e == NULL)
 		return CC_LEAVE;
 	if (w->c->ask)
+	{
 		ks->asked = true;
+		return cc_exact_spread(w, ks);
+	}
 	main = ks->resolved ? &ks->resolution : &ks->original[ks->served];
 	w->new_dot = e == main;
 	if (e != main)
@@ -96,7 +99,7 @@ cc_exact_name(CcWork *w)
 		e->seq = 0;
 	}
 	(void) cc_exact_store_state(w, ks);
-	if (!w->new_dot)
+	if (e != main)
 		w->dot_at = cc_siblings_unnamed(&w->e);
 	return CC_STORE;
 }
@@ -206,9 +209,11 @@ cc_exact_settle(CcWork *w)
 	context.ncontext = 0;
 	cc_exact_join_context(&context, ours);
 	for (int i = 0; i < ours->n; i++)
-		cc_exact_add_context(&context, ours->original[i].origin, ours->original[i].seq);
+		cc_exact_add_context(&context, ours->original[i].origin,
+							 ours->original[i].seq);
 	if (ours->resolved)
-		cc_exact_add_context(&context, ours->resolution.origin, ours->resolution.seq);
+		cc_exact_add_context(&context, ours->resolution.origin,
+							 ours->resolution.seq);
 	if (context.ncontext == 0 || !cc_rule(context) ||
 		!cc_store_fits(w->c->ns, (Size) w->e.keylen + w->e.vallen +
 					   CC_SIB_CONTEXT_ROOM))

@@ -34,14 +34,26 @@ extern int	cc_exact_newest_original(const CcKeyState *ks);
 /* It has lost its value. */
 extern void cc_exact_make_stub(CcEntry *e);
 
-/* What is at or below the horizon does not exist. */
+/* Takes out what is at or below the horizon. */
 extern void cc_exact_drop_cleared(CcKeyState *ks);
 
-/* Adds to a context, unless our VV covers it. */
+/* Adds to a context, unless it is stable. */
 extern void cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq);
 extern void cc_exact_join_context(CcKeyState *to, const CcKeyState *from);
 
+/* Whether a's version is the higher one. */
+extern bool cc_exact_newer(const CcEntry *a, const CcEntry *b);
+
+/* Whether the resolution of a state was made from this original. */
+extern bool cc_exact_is_input(const CcKeyState *of, const CcEntry *e);
+
 extern bool cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b);
+
+/*
+ * The same for a state that is to travel to all, though nothing in it is new: a
+ * dot of ours in its context carries it.
+ */
+extern CcVerdict cc_exact_spread(CcWork *w, CcKeyState *ks);
 
 /* Makes the state the entry that shall be; values go where they do not fit. */
 extern CcVerdict cc_exact_store_state(CcWork *w, CcKeyState *ks);

@@ -454,29 +454,51 @@ cc_siblings_put_context(const CcKeyState *ks, char to[CC_SIB_CONTEXT_ROOM])
 	return out.len;
 }
 
-char *
+static bool
+is_unnamed(const char *origin)
+{
+	return (uint8) origin[0] == (CC_NO_ORIGIN & 0xff) &&
+		(uint8) origin[1] == (CC_NO_ORIGIN >> 8);
+}
+
+CcDotPlace
 cc_siblings_unnamed(const CcEntry *e)
 {
-	const char *block = e->value + e->vallen - block_len(e);
+	char	   *block = (char *) e->value + e->vallen - block_len(e);
+	char	   *at = block + CC_SIB_HEAD;
+	CcDotPlace	place = {NULL, NULL};
 
-	for (int i = 0; i < (uint8) block[0]; i++)
+	for (int i = 0; i < (uint8) block[0]; i++, at += CC_SIB_SIBLING)
 	{
-		char	   *s = (char *) block + CC_SIB_HEAD + i * CC_SIB_SIBLING;
-
-		if ((uint8) s[2] == (CC_NO_ORIGIN & 0xff) &&
-			(uint8) s[3] == (CC_NO_ORIGIN >> 8))
-			return s;
+		if (is_unnamed(at + 2))
+		{
+			place.origin = at + 2;
+			place.seq = at + 24;
+			return place;
+		}
 	}
-	return NULL;
+	at += (uint8) block[1] * CC_SIB_INPUT;
+	for (int i = 0; i < (uint8) block[2]; i++, at += CC_SIB_DOT)
+	{
+		if (is_unnamed(at))
+		{
+			place.origin = at;
+			place.seq = at + 2;
+			break;
+		}
+	}
+	return place;
 }
 
 void
-cc_siblings_name(char *at, uint16 origin, uint64 seq)
+cc_siblings_name(const CcDotPlace *place, uint16 origin, uint64 seq)
 {
-	CcBuf		out = {.data = at, .len = 2, .cap = CC_SIB_SIBLING};
+	CcBuf		out = {.data = place->origin, .cap = sizeof(uint16)};
 
 	cc_buf_put_u16(&out, origin);
-	out.len = 24;
+	out.data = place->seq;
+	out.len = 0;
+	out.cap = sizeof(uint64);
 	cc_buf_put_u64(&out, seq);
 }
 
@@ -492,10 +514,35 @@ is_covered(const CcEntry *e, void *arg)
 	return cc_vv_get(arg, e->origin) >= e->seq;
 }
 
+/* The dots of a block's context. */
+static void
+read_context(Heads *b, CcReader *r)
+{
+	uint32		len = b->head.ncontext * CC_SIB_DOT;
+
+	cc_reader_init(r, b->data + b->heads - len, len);
+}
+
 bool
 cc_siblings_covered(CcPartitionShared *p, CcHeaderShared *h, const CcVV *v)
 {
-	return cc_siblings_all(p, h, is_covered, (void *) v);
+	CcReader	r;
+	Heads		b;
+
+	if (!cc_siblings_all(p, h, is_covered, (void *) v))
+		return false;
+	if (likely((cc_header_flags(h) & CC_F_SIBLINGS) == 0) ||
+		!copy_heads(p, h, &b))
+		return true;
+	read_context(&b, &r);
+	for (int i = 0; i < b.head.ncontext; i++)
+	{
+		uint16		origin = cc_read_u16(&r);
+
+		if (cc_read_u64(&r) > cc_vv_get(v, origin))
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -514,10 +561,9 @@ cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h)
 static bool
 context_stable(Heads *b)
 {
-	const char *at = b->data + b->heads - b->head.ncontext * CC_SIB_DOT;
 	CcReader	r;
 
-	cc_reader_init(&r, at, b->head.ncontext * CC_SIB_DOT);
+	read_context(b, &r);
 	for (int i = 0; i < b->head.ncontext; i++)
 	{
 		uint16		origin = cc_read_u16(&r);
@@ -550,9 +596,10 @@ cc_siblings_rename(CcPartitionShared *p, CcHeaderShared *h, int i, uint16 origin
 	Size		at = h->vallen - cc_siblings_len(p, h) + CC_SIB_HEAD +
 		i * CC_SIB_SIBLING;
 	char		head[CC_SIB_SIBLING];
+	CcDotPlace	place = {head + 2, head + 24};
 
 	cc_store_copy_at(p, h, at, head, sizeof(head));
-	cc_siblings_name(head, origin, seq);
+	cc_siblings_name(&place, origin, seq);
 	cc_store_write_at(p, h, at, head, sizeof(head));
 }
 

@@ -4,6 +4,10 @@
  *	  What a key has beside the entry that is served: the other originals of a
  *	  conflict, the resolution over them, the context (PROTOCOL.md, healing).
  *
+ * A context may also hold a dot of the node's own, which names nothing: by it
+ * the state travels to all when somebody asks (PROTOCOL.md, ask).  A new dot for
+ * an original would hide from others that they have seen it and replaced it.
+ *
  * Nearly every key is one entry and has none of this.  Where a key does, the
  * entry's flag CC_F_SIBLINGS says that its value ends with a block, inside what
  * vallen counts:
@@ -162,11 +166,18 @@ extern Size cc_siblings_put_context(const CcKeyState *ks,
 									char to[CC_SIB_CONTEXT_ROOM]);
 
 /*
- * In the value of an entry that cc_siblings_build has made: where the sibling
- * stands whose origin is CC_NO_ORIGIN; and gives one a name.
+ * In the value of an entry that cc_siblings_build has made: where the dot of the
+ * sibling, or that of the context, stands whose origin is CC_NO_ORIGIN; and
+ * puts a dot there.
  */
-extern char *cc_siblings_unnamed(const CcEntry *e);
-extern void cc_siblings_name(char *at, uint16 origin, uint64 seq);
+typedef struct CcDotPlace
+{
+	char	   *origin;			/* NULL: none */
+	char	   *seq;
+} CcDotPlace;
+
+extern CcDotPlace cc_siblings_unnamed(const CcEntry *e);
+extern void cc_siblings_name(const CcDotPlace *place, uint16 origin, uint64 seq);
 
 /*
  * Takes the block off an entry that was read, so that its value is what is
@@ -206,7 +217,7 @@ extern void cc_siblings_peek(CcPartitionShared *p, CcHeaderShared *h,
 /* Whether all of its dots are stable. */
 extern bool cc_siblings_stable(CcPartitionShared *p, CcHeaderShared *h);
 
-/* Whether v covers all of its dots. */
+/* Whether v covers all of its dots, those of the context too. */
 extern bool cc_siblings_covered(CcPartitionShared *p, CcHeaderShared *h,
 								const CcVV *v);
 
@@ -216,7 +227,7 @@ extern bool cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h);
 /*
  * PROTOCOL.md, folding: what need not be kept any more goes, under the
  * exclusive lock: the originals of a resolution when all are stable, a context
- * that our VV covers.  True when something went.
+ * that is stable.  True when something went.
  */
 extern bool cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h);
 

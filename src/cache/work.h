@@ -46,7 +46,7 @@ typedef struct CcWork
 	/* of keys that are, were or become conflicts; see exact.h */
 	CcKeyState *ours;			/* what was there */
 	char	   *context;		/* [CC_SIB_CONTEXT_ROOM]: the block of w->e */
-	char	   *dot_at;			/* the new dot goes there, not to w->e */
+	CcDotPlace	dot_at;			/* the new dot goes there, not to w->e */
 	bool		was_conflict;	/* ours is one, and what shall be decides it ... */
 	CcHow		decided;		/* ... by this */
 } CcWork;

@@ -9,6 +9,7 @@
 
 #include "cache/cache.h"
 #include "cache/expire.h"
+#include "cache/siblings.h"
 #include "cluster/membership.h"
 
 /* Buckets judged under one hold of a lock, and keys that it may condemn */
@@ -54,8 +55,9 @@ compare_keys(const void *a, const void *b)
 						((const DigestKey *) b)->hash);
 }
 
+/* The digest's keys of a hash: the first; there are *n. */
 static const DigestKey *
-find_key(const Digest *d, const uint64 hash[2])
+find_keys(const Digest *d, const uint64 hash[2], uint32 *n)
 {
 	uint32		lo = 0;
 	uint32		hi = d->n;
@@ -63,16 +65,16 @@ find_key(const Digest *d, const uint64 hash[2])
 	while (lo < hi)
 	{
 		uint32		mid = lo + (hi - lo) / 2;
-		int			cmp = compare_hash(d->key[mid].hash, hash);
 
-		if (cmp == 0)
-			return &d->key[mid];
-		if (cmp < 0)
+		if (compare_hash(d->key[mid].hash, hash) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return NULL;
+	*n = 0;
+	while (lo + *n < d->n && compare_hash(d->key[lo + *n].hash, hash) == 0)
+		(*n)++;
+	return &d->key[lo];
 }
 
 static bool
@@ -112,25 +114,33 @@ read_digest(CcDecoder *dec, Digest *d)
 }
 
 /*
- * PROTOCOL.md, full comparison: whether our entry loses its value.
+ * PROTOCOL.md, full comparison: whether our entry, original or resolution loses
+ * its value.  Where conflicts are kept (keeps) each version is for itself: a
+ * newer one says nothing of ours, and one that is not listed is gone.
  */
 static bool
-condemned(const Digest *d, const CcEntry *e, const uint64 hash[2])
+condemned(const Digest *d, const CcEntry *e, const uint64 hash[2], bool keeps,
+		  bool *gone)
 {
-	const DigestKey *k = find_key(d, hash);
+	uint32		n;
+	const DigestKey *k = find_keys(d, hash, &n);
 
-	if (k != NULL)
+	*gone = keeps;
+	for (uint32 i = 0; i < n; i++)
 	{
 		CcEntry		theirs = {0};
 		int			cmp;
 
-		theirs.hlc = k->hlc;
-		theirs.writer = k->writer;
-		theirs.at = k->at;
-		theirs.at_node = k->at_node;
+		theirs.hlc = k[i].hlc;
+		theirs.writer = k[i].writer;
+		theirs.at = k[i].at;
+		theirs.at_node = k[i].at_node;
+		if (keeps && !cc_siblings_same(&theirs, e))
+			continue;
+		*gone = false;
 		cmp = cc_cache_compare(&theirs, e);
 		if (cmp == 0)
-			return !k->has_value && cc_rule(digest_stub);
+			return !k[i].has_value && cc_rule(digest_stub);
 		if (cmp > 0 || !cc_rule(digest_older))
 			return false;
 	}
@@ -152,70 +162,115 @@ files_know(CcHeaderShared *h)
 		((cc_header_flags(h) & CC_F_TOMBSTONE) != 0 || cc_header_visited(h));
 }
 
-/* Judges a run of buckets from *b on; copies out who is condemned. */
-static int
-judge_run(const Digest *d, CcPartitionShared *p, uint32 *b, uint32 end,
-		  CcEntry *out, char (*keys)[CC_MAX_KEY])
+/* A run of buckets that is judged: whom it condemns. */
+typedef struct Run
 {
+	const Digest *d;
+	CcPartitionShared *p;
+	CcHeaderShared *h;			/* the entry that is judged ... */
+	bool		served;			/* ... itself, not yet its siblings */
+	bool		several;		/* it has more than one original */
+	bool		keeps;
+	uint64		hash[2];
+	int			n;
+	CcEntry		entry[KEYS_A_TIME];
+	bool		gone[KEYS_A_TIME];
+	char		key[KEYS_A_TIME][CC_MAX_KEY];
+} Run;
+
+/* False: there is no room for another. */
+static bool
+judge_one(const CcEntry *e, void *arg)
+{
+	Run		   *r = arg;
+	bool		served = r->served;
+	bool		gone;
+
+	r->served = false;
+	if (cc_expire_cleared(e->ns, e->hlc) || (served && files_know(r->h)) ||
+		!condemned(r->d, e, r->hash, r->keeps, &gone))
+		return true;
+	/* an original that is a stub can only go as a whole */
+	if (!served && e->type == CC_STUB && !(gone && r->several))
+		return true;
+	if (r->n == KEYS_A_TIME)
+		return false;
+	r->entry[r->n] = *e;
+	cc_store_copy_key(r->p, r->h, r->key[r->n]);
+	r->entry[r->n].key = r->key[r->n];
+	r->gone[r->n++] = gone;
+	return true;
+}
+
+static bool
+judge_entry(Run *r)
+{
+	CcHeaderShared *h = r->h;
+	CcEntry		sibling[CC_MAX_ORIGINALS];
+	char		key[CC_MAX_KEY];
+	bool		resolved = false;
 	int			n = 0;
-	uint32		stop = Min(*b + BUCKETS_A_TIME, end);
 
-	cc_store_lock(p, false);
-	while (*b < stop)
+	if (h->ns == CC_NS_SYSTEM || h->hash < r->d->low || h->hash > r->d->high ||
+		cc_namespace_has(h->ns, CC_NS_LOCAL))
+		return true;
+	r->served = true;
+	r->keeps = cc_namespace_has(h->ns, CC_NS_KEEPS);
+	if (unlikely((cc_header_flags(h) & CC_F_SIBLINGS) != 0))
 	{
-		CcHeaderShared *h;
-
-		for (h = cc_store_first(p, *b); h != NULL; h = cc_store_next(p, h))
-		{
-			uint64		hash[2];
-
-			if (h->ns == CC_NS_SYSTEM || files_know(h) ||
-				h->hash < d->low || h->hash > d->high ||
-				cc_namespace_has(h->ns, CC_NS_LOCAL) ||
-				cc_expire_cleared(h->ns, h->hlc))
-				continue;
-			if (n == KEYS_A_TIME)
-				break;
-			cc_store_describe(h, &out[n]);
-			cc_store_copy_key(p, h, keys[n]);
-			out[n].key = keys[n];
-			cc_store_hash(h->ns, keys[n], h->keylen, hash);
-			if (condemned(d, &out[n], hash))
-				n++;
-		}
-		/* no room for all of this bucket: again, after those have gone */
-		if (h != NULL)
-			break;
-		(*b)++;
+		n = cc_siblings_heads(r->p, h, sibling, &resolved);
+		r->keeps = true;
 	}
-	cc_store_unlock(p);
-	return n;
+	else if (files_know(h))
+		return true;
+	r->several = n + (resolved ? 0 : 1) > 1;
+	cc_store_copy_key(r->p, h, key);
+	cc_store_hash(h->ns, key, h->keylen, r->hash);
+	return cc_siblings_all(r->p, h, judge_one, r);
+}
+
+/* Judges some buckets from *b on. */
+static void
+judge_run(Run *r, uint32 *b, uint32 end)
+{
+	uint32		stop = Min(*b + BUCKETS_A_TIME, end);
+	bool		room = true;
+
+	r->n = 0;
+	cc_store_lock(r->p, false);
+	while (*b < stop && room)
+	{
+		for (r->h = cc_store_first(r->p, *b); r->h != NULL && room;
+			 r->h = cc_store_next(r->p, r->h))
+			room = judge_entry(r);
+		/* no room for all of this bucket: again, after those have gone */
+		*b += room;
+	}
+	cc_store_unlock(r->p);
 }
 
 static CcStatus
 judge(const Digest *d, uint64 epoch)
 {
-	int			index = cc_store_partition_index(d->low);
-	CcPartitionShared *p = cc_store_partition(index);
-	uint32		b = cc_store_bucket(p, d->low);
-	uint32		end = cc_store_bucket(p, d->high) + 1;
-	CcEntry		out[KEYS_A_TIME];
-	char		keys[KEYS_A_TIME][CC_MAX_KEY];
+	Run			r = {.d = d, .p = cc_store_partition_of(d->low)};
+	uint32		b = cc_store_bucket(r.p, d->low);
+	uint32		end = cc_store_bucket(r.p, d->high) + 1;
 
 	while (b < end)
 	{
 		uint32		begin = b;
-		int			n = judge_run(d, p, &b, end, out, keys);
 
-		for (int i = 0; i < n; i++)
+		judge_run(&r, &b, end);
+		for (int i = 0; i < r.n; i++)
 		{
 			CcChange	c = {.op = CC_OP_STUB};
 			CcOutcome	o;
 
-			c.ns = out[i].ns;
-			c.key = out[i].key;
-			c.keylen = out[i].keylen;
-			c.entry = &out[i];
+			c.ns = r.entry[i].ns;
+			c.key = r.entry[i].key;
+			c.keylen = r.entry[i].keylen;
+			c.entry = &r.entry[i];
+			c.gone = r.gone[i];
 			if (cc_rule(one_at_a_time))
 			{
 				c.guard = &cc.members->full_epoch;

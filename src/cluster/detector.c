@@ -139,16 +139,6 @@ judge(CcMemberShared *m, int64 now, int64 peer_timeout, News *news)
 		return false;
 	m->state = CC_PEER_DOWN;
 	m->down_since = cc_clock_ms();
-
-	/*
-	 * What it sends next begins with a handshake, in which its split record
-	 * comes before data; and so does what we send (cc_sender_timed_out).
-	 */
-	m->downs++;
-	m->sessions = 0;
-	m->session_refused = true;
-	if (cc.members->full_from == (uint32) (m - cc.members->member) + 1)
-		cc.members->full_from = 0;
 	pg_atomic_write_u32(&cc.members->link_news, 1);
 	note_news(news, m, heard != 0 ? now - heard : -1);
 	return true;

@@ -51,6 +51,10 @@ struct CcWatch
 	int			ready;
 };
 
+int64		(*cc_evloop_hook) (int64 now) = NULL;
+
+static int64 hook_due = PG_INT64_MAX;
+
 static uv_loop_t loop;
 static uv_async_t resolved;
 
@@ -191,7 +195,7 @@ start_loop(void)
 static long
 time_to_sleep(void)
 {
-	int64		ms = cc_links_due() - cc_monotonic_ms();
+	int64		ms = Min(cc_links_due(), hook_due) - cc_monotonic_ms();
 	int			theirs = uv_backend_timeout(&loop);
 
 	ms = Min(Max(ms, 0), MAX_SLEEP);
@@ -240,6 +244,8 @@ cc_evloop_run(void)
 		uv_run(&loop, UV_RUN_NOWAIT);
 		cc_resolve_collect();
 		cc_links_step(cc_monotonic_ms());
+		if (cc_evloop_hook != NULL)
+			hook_due = cc_evloop_hook(cc_monotonic_ms());
 		wait_for_work(set);
 	}
 	cc_links_end();

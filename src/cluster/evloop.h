@@ -22,6 +22,12 @@
 /* Runs until the worker is asked to end. */
 extern void cc_evloop_run(void);
 
+/*
+ * Called in every turn, now: monotonic ms; returns when it wants to be called
+ * again, at the latest.  Set by the wiring.
+ */
+extern int64 (*cc_evloop_hook) (int64 now);
+
 typedef struct CcWatch CcWatch;
 
 #define CC_WATCH_READ	0x01

@@ -270,10 +270,10 @@ count_decision(uint16 ns, int64 now, const CcKeyState *ks, int chosen,
 	{
 		t->at = now;
 		cc_log(CC_LOG, "conflicts in cache namespace \"%s\" of database \"%s\" "
-			   "are being decided by policy %s: " UINT64_FORMAT
-			   " more are pending",
+			   "are being decided by policy %s: " UINT64_FORMAT " so far",
 			   cc_namespace(ns)->name, cc_namespace(ns)->database,
-			   cc_namespace_on_split[policy_of(ns)], cc_conflict_count(ns));
+			   cc_namespace_on_split[policy_of(ns)],
+			   cc_conflict_count(ns) + 1);
 	}
 	t->last = Max(now, 1);
 	if (d->type == CC_STUB)
@@ -306,12 +306,12 @@ tell_decisions(int64 now)
 			h->tallied = true;
 			continue;
 		}
-		cc_log(CC_LOG, "%u conflicts in cache namespace \"%s\" of database "
-			   "\"%s\" were decided by policy %s: %u kept what this node had, "
-			   "%u took another node's value, %u were deleted",
-			   t->ours + t->theirs + t->deleted, cc_namespace(ns)->name,
-			   cc_namespace(ns)->database,
+		cc_log(CC_LOG, "conflicts in cache namespace \"%s\" of database \"%s\" "
+			   "were decided by policy %s: %u, of which %u keep what this node "
+			   "had, %u take another node's value, %u are deleted",
+			   cc_namespace(ns)->name, cc_namespace(ns)->database,
 			   cc_namespace_on_split[policy_of((uint16) ns)],
+			   t->ours + t->theirs + t->deleted,
 			   t->ours, t->theirs, t->deleted);
 		memset(t, 0, sizeof(*t));
 	}

@@ -40,14 +40,15 @@
 #define CC_HEAL_GRACE	250		/* ms */
 
 /*
- * A one-sided change: an entry that one side wrote apart.  ours: by the side
- * on which the resolver was.
+ * A one-sided change: an entry that one side wrote apart, and somebody of the
+ * other side.  ours: by the side on which the resolver was.
  */
 typedef struct CcOneSided
 {
 	CcConflictKey key;
 	uint64		hlc;			/* its version */
 	CcNodeId	writer;
+	CcNodeId	other;
 	bool		ours;
 } CcOneSided;
 

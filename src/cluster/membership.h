@@ -80,8 +80,8 @@ typedef struct CcMemberShared
 	int64		watched;		/* silence counts from here; 0: not yet.
 								 * Written by cc_detector_check */
 
-	uint32		downs;			/* times that it was declared down: sessions that
-								 * began before the last one end */
+	uint32		fences;			/* rises when all sessions with it shall end;
+								 * see cc_reach_fence */
 
 	/* reach.h: whom it reaches over links of its own, as we heard last */
 	uint64		link_boot;

@@ -160,14 +160,14 @@ cc_reach_take(CcDecoder *dec, bool believe)
  */
 
 void
-cc_reach_session(int slot, uint32 downs, bool established)
+cc_reach_session(int slot, uint32 fences, bool established)
 {
 	CcMemberShared *m = &cc.members->member[slot];
 
 	cc_lock_exclusive(&cc.members->lock);
 	if (established)
 		m->sessions++;
-	else if (m->downs == downs && m->sessions > 0)
+	else if (m->fences == fences && m->sessions > 0)
 		m->sessions--;
 	pg_atomic_write_u32(&cc.members->link_news, 1);
 	cc_unlock(&cc.members->lock);
@@ -181,6 +181,28 @@ cc_reach_forget_sessions(void)
 		cc.members->member[i].sessions = 0;
 	pg_atomic_write_u32(&cc.members->link_news, 1);
 	cc_unlock(&cc.members->lock);
+}
+
+void
+cc_reach_fence(const CcNodeId *id)
+{
+	CcMembersShared *ms = cc.members;
+	int			slot;
+
+	cc_lock_exclusive(&ms->lock);
+	slot = find_slot(id);
+	if (slot >= 0)
+	{
+		CcMemberShared *m = &ms->member[slot];
+
+		m->fences++;
+		m->sessions = 0;
+		m->session_refused = true;
+		if (ms->full_from == (uint32) slot + 1)
+			ms->full_from = 0;
+		pg_atomic_write_u32(&ms->link_news, 1);
+	}
+	cc_unlock(&ms->lock);
 }
 
 bool

@@ -35,12 +35,19 @@ extern void cc_reach_put(CcEncoder *enc);
 extern bool cc_reach_take(CcDecoder *dec, bool believe);
 
 /*
- * A session of ours with a member was established or has ended; downs: the
+ * A session of ours with a member was established or has ended; fences: the
  * member's as it was established, since those of before count no more.  A
  * replicator that begins has none, whatever its predecessor left behind.
  */
-extern void cc_reach_session(int slot, uint32 downs, bool established);
+extern void cc_reach_session(int slot, uint32 fences, bool established);
 extern void cc_reach_forget_sessions(void);
+
+/*
+ * Ends the sessions in both directions: what comes next from either side begins
+ * with a handshake, and with it the split records (PROTOCOL.md, split records);
+ * what is still under way is refused.
+ */
+extern void cc_reach_fence(const CcNodeId *id);
 
 /* Whether cc_reach_update has something new to look at.  No lock. */
 extern bool cc_reach_is_news(void);

@@ -53,7 +53,7 @@ cc_sender_free(CcSender *s)
 {
 	cc_scan_leave(s);
 	if (s->slot >= 0)
-		cc_reach_session(s->slot, s->downs, false);
+		cc_reach_session(s->slot, s->fences, false);
 	cc_encoder_free(&s->out);
 	cc_buf_free(&s->digest);
 	cc_vv_free(&s->hs);
@@ -234,8 +234,8 @@ hello_reply(CcSender *s, int64 now, CcDecoder *dec, const CcMsgHead *head,
 		s->skew_ms = g.wall_ms - cc_clock_ms();
 		s->next_heartbeat = now;
 		cc_detector_heard(slot, now);
-		s->downs = cc.members->member[slot].downs;
-		cc_reach_session(slot, s->downs, true);
+		s->fences = cc.members->member[slot].fences;
+		cc_reach_session(slot, s->fences, true);
 		begin_streaming(s);
 		publish(s, now);
 	}
@@ -412,11 +412,8 @@ cc_sender_timed_out(CcSender *s, int64 now)
 	if ((s->boot != 0 && s->boot != cc.state->boot) || cast_out())
 		return true;
 
-	/*
-	 * PROTOCOL.md, split records: they travel in the handshake before data, so
-	 * after it was down there is another one.
-	 */
-	if (s->slot >= 0 && cc.members->member[s->slot].downs != s->downs)
+	/* PROTOCOL.md, split records: in the handshake, before data */
+	if (s->slot >= 0 && cc.members->member[s->slot].fences != s->fences)
 		return true;
 	return s->nout > 0 && now - s->waiting_since > s->opt.peer_timeout_ms;
 }

@@ -31,7 +31,7 @@ struct CcSender
 	uint64		peer_boot;
 	uint64		boot;			/* ours, when the hello went out */
 	uint64		session;
-	uint32		downs;			/* of the peer, as the session began */
+	uint32		fences;			/* the peer's, as the session began */
 	bool		want_full;		/* it wants a full comparison */
 	bool		kept;			/* its member entry is on our disk */
 	int64		look_at;		/* not yet: looks again then */

@@ -281,7 +281,7 @@ begin_rows(const CcSplitPeers *peers, Findings *f)
 		strlcpy(row.peer_name, p->name, CC_NAME_LEN);
 		fill_islands(&row, peers);
 		row.detected_at = Max(cc_clock_ms(), 1);
-		row.began_at = Min(Max(cc_hlc_to_ms(p->from), 1), row.detected_at);
+		row.began_at = Max(row.detected_at - Max(p->away_ms, 0), 1);
 		last = add_row(&row);
 		if (last != NULL && f->nbegun < CC_MAX_MEMBERS)
 			f->begun[f->nbegun++] = *last;

@@ -14,6 +14,10 @@
  * here (PROTOCOL.md, causal stability).  Then nobody can meet it any more
  * without having it already.
  *
+ * What is written here does not move our HLC up to the wall clock.  A node whose
+ * clock is too far ahead is refused while what it writes is new; if the record
+ * of that were new too, it would be refused for it, for ever.
+ *
  *-------------------------------------------------------------------------
  */
 #include "cluster/splits.h"
@@ -110,6 +114,7 @@ write_record(const SplitRecord *r)
 	c.keylen = cc_apart_key(&cc.state->id, key);
 	c.value = b.data;
 	c.vallen = (uint32) b.len;
+	c.untimed = true;
 	c.if_absent = !r->there;
 	c.if_version = r->there ? r->version : 0;
 	(void) cc_cache_change(&c, &o);
@@ -248,6 +253,7 @@ typedef struct Round
 	const CcSplitPeers *peers;
 	uint64		closed;			/* HLC at which what is reached ends; 0: none
 								 * drawn yet */
+	uint32		opened;			/* out: bits of the peers whose interval begins */
 	uint64		prune;			/* what ended up to here may go */
 	uint64		ended;			/* out: latest end that is left, but 0 */
 	bool		left;			/* out: something up to prune is left */
@@ -280,7 +286,7 @@ close_intervals(SplitRecord *r, Round *round)
 		if (p != NULL && !p->reached)
 			continue;
 		if (round->closed == 0)
-			round->closed = cc_hlc_tick(&cc.state->hlc);
+			round->closed = cc_hlc_next(&cc.state->hlc);
 		r->v[i].to = Max(round->closed, r->v[i].from);
 		changed = true;
 	}
@@ -293,12 +299,15 @@ follow_peers(SplitRecord *r, void *arg)
 	Round	   *round = arg;
 	bool		changed = close_intervals(r, round);
 
+	round->opened = 0;
 	for (int i = 0; i < round->peers->n; i++)
 	{
 		const CcSplitPeer *p = &round->peers->peer[i];
 
-		if (p->out && open_interval(r, &p->id, p->from))
-			changed = true;
+		if (!p->out || !open_interval(r, &p->id, p->from))
+			continue;
+		round->opened |= 1U << i;
+		changed = true;
 	}
 	round->ended = 0;
 	round->left = false;
@@ -404,8 +413,9 @@ collect_peers(CcSplitPeers *peers, int64 now, int64 peer_timeout,
 		component = ms->member[ms->self].link_reaches;
 	for (uint32 i = 0; i < ms->nmembers; i++)
 	{
-		const CcMemberShared *m = &ms->member[i];
+		CcMemberShared *m = &ms->member[i];
 		CcSplitPeer *p = &peers->peer[peers->n];
+		int64		heard = (int64) pg_atomic_read_u64(&m->last_heard);
 
 		if (!cc_membership_is_peer(m))
 			continue;
@@ -413,6 +423,7 @@ collect_peers(CcSplitPeers *peers, int64 now, int64 peer_timeout,
 		name_member(p->name, m);
 		p->reached = (component & (1U << i)) != 0;
 		p->from = began(m, back, ready);
+		p->away_ms = now - Min(m->away_since, heard != 0 ? heard : now);
 		p->out = ready != 0 && !p->reached &&
 			(m->state == CC_PEER_DOWN ||
 			 (m->away_since != 0 && now - m->away_since >= peer_timeout));
@@ -434,6 +445,11 @@ cc_splits_update(int64 now, int64 peer_timeout, int64 heartbeat)
 	if (cc.splits->marked != 0 && all_have_mark())
 		round.prune = cc.splits->marked;
 	edit_record(follow_peers, &round);
+	for (int i = 0; i < peers.n; i++)
+	{
+		if ((round.opened & (1U << i)) != 0)
+			cc_reach_fence(&peers.peer[i].id);
+	}
 	if (round.prune != 0 && !round.left)
 		cc.splits->marked = 0;
 	if (cc.splits->marked == 0 && round.ended != 0)
@@ -446,7 +462,7 @@ void
 cc_splits_ready(void)
 {
 	if (pg_atomic_read_u64(&cc.splits->ready) == 0)
-		pg_atomic_write_u64(&cc.splits->ready, cc_hlc_tick(&cc.state->hlc));
+		pg_atomic_write_u64(&cc.splits->ready, cc_hlc_next(&cc.state->hlc));
 }
 
 static bool

@@ -146,6 +146,7 @@ typedef struct CcSplitPeer
 	bool		reached;
 	bool		out;			/* cannot be reached, for long enough */
 	uint64		from;			/* HLC: out of reach since, at the latest */
+	int64		away_ms;		/* ms since when, for people */
 } CcSplitPeer;
 
 typedef struct CcSplitPeers

@@ -127,22 +127,28 @@ typedef enum Standing
 	REACHED
 } Standing;
 
-/* Of each node of the table of records. */
+/*
+ * Of each node of the table of records.  heard: those that are heard again
+ * count as reached, although no path is known yet.
+ */
 static void
-find_standings(Standing standing[CC_APART_NODES])
+find_standings(Standing standing[CC_APART_NODES], bool heard)
 {
 	CcNodeId	ids[CC_MAX_MEMBERS];
-	int			slots[CC_MAX_MEMBERS];
+	Standing	is[CC_MAX_MEMBERS];
 	uint32		component = cc_reach_component();
 	int			n = 0;
 
 	cc_lock_shared(&cc.members->lock);
 	for (uint32 i = 0; i < cc.members->nmembers; i++)
 	{
-		if (!cc.members->member[i].used || cc.members->member[i].removed)
+		const CcMemberShared *m = &cc.members->member[i];
+
+		if (!m->used || m->removed)
 			continue;
-		slots[n] = (int) i;
-		ids[n++] = cc.members->member[i].id;
+		is[n] = (component & ((uint32) 1 << i)) != 0 ||
+			(heard && cc_detector_is_up(m)) ? REACHED : AWAY;
+		ids[n++] = m->id;
 	}
 	cc_unlock(&cc.members->lock);
 
@@ -153,8 +159,7 @@ find_standings(Standing standing[CC_APART_NODES])
 		for (int i = 0; i < n && a < cc.apart->nnodes; i++)
 		{
 			if (cc_id_cmp(&ids[i], &cc.apart->node[a]) == 0)
-				standing[a] = (component & ((uint32) 1 << slots[i])) != 0 ?
-					REACHED : AWAY;
+				standing[a] = is[i];
 		}
 	}
 	cc_unlock(&cc.apart->lock);
@@ -168,7 +173,7 @@ interval_of(uint32 node, uint32 i)
 
 /* The table's nodes only become more, so their standings hold. */
 static void
-find_ends(Ends *ends)
+find_ends(Ends *ends, bool heard)
 {
 	Standing	standing[CC_APART_NODES];
 	uint64		ripe = pg_atomic_read_u64(&cc.heal->ripe);
@@ -177,7 +182,7 @@ find_ends(Ends *ends)
 	memset(ends, 0, sizeof(*ends));
 	if (pg_atomic_read_u32(&cc.apart->any) == 0)
 		return;
-	find_standings(standing);
+	find_standings(standing, heard);
 	cc_lock_shared(&cc.apart->lock);
 	for (uint32 a = 0; a < cc.apart->nnodes; a++)
 	{
@@ -212,10 +217,11 @@ cc_heal_walk_waiting(void)
 	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
 	Ends		ends;
 
-	find_ends(&ends);
+	find_ends(&ends, true);
 	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
 	{
-		if (pg_atomic_read_u64(&cc.heal->walked[ns]) < ends.newest &&
+		if ((ends.open ||
+			 pg_atomic_read_u64(&cc.heal->walked[ns]) < ends.newest) &&
 			is_walked((uint16) ns) && !cc_heal_has_stopped((uint16) ns))
 			return true;
 	}
@@ -320,7 +326,7 @@ cc_heal_ripen(int64 now, int64 peer_timeout)
 	CcHealShared *h = cc.heal;
 	Ends		ends;
 
-	find_ends(&ends);
+	find_ends(&ends, false);
 	if (ends.newest <= pg_atomic_read_u64(&h->ripe))
 	{
 		h->ripe_hlc = 0;
@@ -423,8 +429,9 @@ copy_spans(const CcOneSidedWalk *w)
 	return spans;
 }
 
-static bool
-is_in_span(const Spans *spans, const CcNodeId *writer, uint64 hlc)
+/* The interval in which it was written; NULL: none. */
+static const Span *
+span_of(const Spans *spans, const CcNodeId *writer, uint64 hlc)
 {
 	for (int i = 0; i < spans->n; i++)
 	{
@@ -433,25 +440,26 @@ is_in_span(const Spans *spans, const CcNodeId *writer, uint64 hlc)
 		if (span->from <= hlc && hlc <= span->to &&
 			spans->roll.joined[span->recorder] <= hlc &&
 			cc_id_cmp(&span->writer, writer) == 0)
-			return true;
+			return span;
 	}
-	return false;
+	return NULL;
 }
 
-/* Under the lock of its partition. */
-static bool
-is_one_sided(const Spans *spans, CcPartitionShared *p, CcHeaderShared *h)
+/* Under the lock of its partition; NULL: it does not count. */
+static const Span *
+one_sided(const Spans *spans, CcPartitionShared *p, CcHeaderShared *h)
 {
 	CcEntry		siblings[CC_MAX_ORIGINALS];
 	uint8		flags = cc_header_flags(h);
 
-	return h->hlc >= spans->from && h->hlc <= spans->to &&
-		cc_header_type(h) != CC_STUB && cc_header_type(h) != CC_COUNTER &&
-		(flags & CC_F_PENDING) == 0 &&
-		((flags & CC_F_SIBLINGS) == 0 ||
-		 cc_siblings_heads(p, h, siblings, NULL) == 0) &&
-		!cc_expire_cleared(h->ns, h->hlc) &&
-		is_in_span(spans, &cc_origin(h->writer)->node, h->hlc);
+	if (h->hlc < spans->from || h->hlc > spans->to ||
+		cc_header_type(h) == CC_STUB || cc_header_type(h) == CC_COUNTER ||
+		(flags & CC_F_PENDING) != 0 ||
+		((flags & CC_F_SIBLINGS) != 0 &&
+		 cc_siblings_heads(p, h, siblings, NULL) > 0) ||
+		cc_expire_cleared(h->ns, h->hlc))
+		return NULL;
+	return span_of(spans, &cc_origin(h->writer)->node, h->hlc);
 }
 
 /*
@@ -465,7 +473,9 @@ take_bucket(uint16 ns, const Spans *spans, CcPartitionShared *p,
 	for (CcHeaderShared *h = cc_store_first(p, bucket); h != NULL;
 		 h = cc_store_next(p, h))
 	{
-		if (h->ns != ns || !is_one_sided(spans, p, h))
+		const Span *span = h->ns == ns ? one_sided(spans, p, h) : NULL;
+
+		if (span == NULL)
 			continue;
 		if (n == max)
 			return max + 1;
@@ -473,6 +483,7 @@ take_bucket(uint16 ns, const Spans *spans, CcPartitionShared *p,
 		out[n].key.keylen = h->keylen;
 		cc_store_copy_key(p, h, out[n].key.key);
 		out[n].hlc = h->hlc;
+		out[n].other = spans->roll.id[span->recorder];
 		out[n++].writer = cc_origin(h->writer)->node;
 	}
 	return n;
@@ -599,9 +610,11 @@ cc_heal_walk_apply(const CcOneSided *s, const CcDecision *d)
 	else
 		put_value(&c, d);
 	result = cc_cache_change(&c, &o);
+	/* as of the split from whoever was on the other side than we */
 	if (result == CC_DONE)
-		cc_splits_count_fate(&s->writer, d->type == CC_STUB ?
-							 CC_FATE_DELETED : CC_FATE_MERGED);
+		cc_splits_count_fate(s->ours ? &s->other : &s->writer,
+							 d->type == CC_STUB ? CC_FATE_DELETED :
+							 CC_FATE_MERGED);
 	return result;
 }
 
@@ -655,12 +668,12 @@ end_walk(void)
 
 	cc_heal_walk_end(ns, &h->walk);
 	if (h->walk_deleted > 0)
-		cc_log(CC_LOG, UINT64_FORMAT " entries of cache namespace \"%s\" of "
-			   "database \"%s\" were deleted by policy %s: only the side of a "
-			   "split that lost had written them",
-			   h->walk_deleted, cc_namespace(ns)->name,
-			   cc_namespace(ns)->database,
-			   cc_namespace_on_split[pg_atomic_read_u32(&cc_namespace(ns)->on_split)]);
+		cc_log(CC_LOG, "entries of cache namespace \"%s\" of database \"%s\" "
+			   "that only the losing side of a split had written were deleted "
+			   "by policy %s: " UINT64_FORMAT,
+			   cc_namespace(ns)->name, cc_namespace(ns)->database,
+			   cc_namespace_on_split[pg_atomic_read_u32(&cc_namespace(ns)->on_split)],
+			   h->walk_deleted);
 	h->walk_ns = CC_NS_SYSTEM;
 }
 

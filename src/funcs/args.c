@@ -256,11 +256,12 @@ interval_ms(Interval *interval)
 int64
 cc_args_ttl(FunctionCallInfo fcinfo, int arg)
 {
-	Interval   *interval;
+	return PG_ARGISNULL(arg) ? 0 : cc_args_span(PG_GETARG_INTERVAL_P(arg));
+}
 
-	if (PG_ARGISNULL(arg))
-		return 0;
-	interval = PG_GETARG_INTERVAL_P(arg);
+int64
+cc_args_span(Interval *interval)
+{
 	if (cc_interval_is_infinite(interval))
 		return interval->month > 0 ? 0 : -1;
 	return interval_ms(interval);

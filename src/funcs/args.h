@@ -64,6 +64,9 @@ extern void cc_args_key(FunctionCallInfo fcinfo, int ns_arg, uint8 need,
  */
 extern int64 cc_args_ttl(FunctionCallInfo fcinfo, int arg);
 
+/* Same of an interval that is no argument. */
+extern int64 cc_args_span(Interval *interval);
+
 /* A timeout in ms, at least 0; for functions that wait. */
 extern int64 cc_args_timeout(FunctionCallInfo fcinfo, int arg);
 

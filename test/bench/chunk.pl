@@ -19,7 +19,7 @@ my @sources = (
 	  qw(cache/cache cache/read cache/redot cache/durable cache/store cache/store_change
 	  cache/floor cache/state cache/changelog
 	  cache/siblings cache/exact
-	  cache/exact_own cache/apart cache/conflictlog cache/evict cache/expire cache/counter cache/extra cache/namespace
+	  cache/exact_own cache/exact_state cache/apart cache/conflictlog cache/evict cache/expire cache/counter cache/extra cache/namespace
 	  cache/replay base/codec base/hlc base/vv));
 
 sub build

@@ -92,6 +92,7 @@ make_base(void)
 	cc_files_limits.snapshot_bytes = 4000;
 	f = start();
 	cc_membership_announce("node", "host=localhost");
+	world_conflicts();
 	for (int i = 0; i < 12; i++)
 	{
 		put(i, (Size) i * 100);

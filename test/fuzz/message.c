@@ -188,6 +188,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		c.value = "value";
 		c.vallen = 5;
 		cc_cache_change(&c, &o);
+		world_conflicts();
 		(void) cc_changelog_published();
 		world_save();
 		made = true;

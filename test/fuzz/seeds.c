@@ -136,6 +136,7 @@ fill(void)
 	put("gone", CC_OP_DELETE, 0, NULL, 0);
 	put("json", CC_OP_TOUCH, 0, NULL, 120000);
 	put("ours", CC_OP_PUT, CC_TEXT, "theirs", 0);
+	world_conflicts();
 }
 
 /* The digest of a range without entries; the first of a run will do. */

@@ -7,6 +7,9 @@
  */
 #include "world.h"
 
+#include "cache/conflict.h"
+#include "cache/namespace.h"
+
 #define ORIGINS			64
 #define GENERATIONS		2
 #define FLOOR_BITS		256
@@ -586,6 +589,83 @@ world_restore(void)
 	now_ms = 0;
 }
 
+static CcEntry
+stranger(uint64 seq, uint8 type, const char *value)
+{
+	CcNodeId	id;
+	CcEntry		e = {0};
+
+	memset(id.b, 'Z', CC_ID_LEN);
+	e.ns = cc_state_namespace("postgres", "kept");
+	e.origin = e.writer = e.at_node = cc_state_origin(&id, 1);
+	e.seq = seq;
+	e.hlc = e.at = cc_hlc_tick(&cc.state->hlc);
+	e.type = type;
+	e.flags = type == CC_STUB ? CC_F_TOMBSTONE : value == NULL ? CC_F_NULL : 0;
+	e.value = value;
+	e.vallen = value == NULL ? 0 : (uint32) strlen(value);
+	return e;
+}
+
+static void
+change(CcOp op, const char *key, const CcEntry *e, const char *value)
+{
+	CcChange	c = {.op = op, .ns = cc_state_namespace("postgres", "kept")};
+	CcOutcome	o;
+
+	c.key = key;
+	c.keylen = (uint16) strlen(key);
+	c.entry = e;
+	c.type = CC_TEXT;
+	c.value = value;
+	c.vallen = value == NULL ? 0 : (uint32) strlen(value);
+	cc_cache_change(&c, &o);
+}
+
+static void
+decide(const char *key)
+{
+	CcBuf		buf;
+	CcKeyState	ks;
+	CcDecision	d = {.how = CC_HOW_MERGE, .type = CC_TEXT, .value = "both"};
+
+	d.vallen = 4;
+	cc_buf_init(&buf);
+	if (cc_conflict_read(cc_state_namespace("postgres", "kept"), key,
+						 (uint16) strlen(key), &ks, &buf))
+		(void) cc_conflict_decide(cc_state_namespace("postgres", "kept"), key,
+								  (uint16) strlen(key), &ks, &d);
+	cc_buf_free(&buf);
+}
+
+void
+world_conflicts(void)
+{
+	static const char *const key[] = {"pending", "deleted", "null", "decided",
+	"failed", "settled"};
+	uint16		ns = cc_state_namespace("postgres", "kept");
+	CcDeclaration d;
+	uint64		pos;
+
+	cc_namespace_defaults(ns, &d);
+	d.on_split = CC_SPLIT_MERGE;
+	cc_namespace_store(ns, &d, &pos);
+	sim_rules[SIM_RULE_races] = false;
+	for (int i = 0; i < (int) lengthof(key); i++)
+	{
+		CcEntry		e = stranger(10 + i, i == 1 ? CC_STUB : CC_TEXT,
+								 i == 1 || i == 2 ? NULL : "theirs");
+
+		change(CC_OP_PUT, key[i], NULL, "ours");
+		change(CC_OP_TAKE, key[i], &e, NULL);
+	}
+	decide("decided");
+	cc_conflict_failed(ns, "failed", 6, NULL, "it raised an error", 77);
+	change(CC_OP_PUT, "settled", NULL, "newer");
+	sim_rules[SIM_RULE_races] = true;
+	insist(cc_conflict_count(ns) == 4, "there are conflicts");
+}
+
 /* Chunks of an entry, found by its chain. */
 static uint32
 chain_length(CcPartitionShared *p, CcHeaderShared *h)
@@ -605,6 +685,41 @@ chain_length(CcPartitionShared *p, CcHeaderShared *h)
 /* Values, and their chunks, that were found by namespace */
 static uint64 found_entries[CC_MAX_NAMESPACES];
 static uint64 found_chunks[CC_MAX_NAMESPACES];
+static uint64 found_conflicts[CC_MAX_NAMESPACES];
+
+static bool
+check_origins(const CcEntry *e, void *arg)
+{
+	insist(e->origin < cc_state_norigins() && e->writer < cc_state_norigins() &&
+		   e->at_node < cc_state_norigins(), "known origins of siblings");
+	return true;
+}
+
+/* A block that can be read, and says the same both ways. */
+static void
+check_siblings(CcPartitionShared *p, CcHeaderShared *h)
+{
+	bool		pending = (cc_header_flags(h) & CC_F_PENDING) != 0;
+	char	   *value = malloc(Max(h->vallen, 1));
+	CcKeyState	ks;
+	CcEntry		e;
+	CcBuf		out;
+
+	cc_store_describe(h, &e);
+	cc_store_copy_value(p, h, value);
+	e.value = value;
+	insist(cc_siblings_parse(&e, &ks), "a block of siblings");
+	insist(cc_siblings_pending(&ks) == pending, "pending where it says so");
+	(void) cc_siblings_all(p, h, check_origins, NULL);
+	cc_buf_init(&out);
+	cc_buf_reserve(&out, cc_siblings_room(&ks));
+	cc_siblings_build(&ks, &out, &e);
+	insist((e.flags & CC_F_SIBLINGS) == 0 ||
+		   (e.vallen == h->vallen && memcmp(e.value, value, e.vallen) == 0),
+		   "a block as it was built");
+	cc_buf_free(&out);
+	free(value);
+}
 
 static void
 check_partition(CcPartitionShared *p)
@@ -628,20 +743,24 @@ check_partition(CcPartitionShared *p)
 						list == cc_store_list_of(h->ns, cc_header_type(h),
 													 cc_header_flags(h))),
 				   "in a list of its kind");
-			insist(cc_list_of_values(list) == (h->ns != CC_NS_SYSTEM &&
-											   cc_header_type(h) != CC_STUB),
+			insist(cc_list_of_values(list) ==
+				   (h->ns != CC_NS_SYSTEM && cc_header_type(h) != CC_STUB &&
+					(cc_header_flags(h) & CC_F_PENDING) == 0),
 				   "values among values");
+			if (cc_header_flags(h) & CC_F_SIBLINGS)
+				check_siblings(p, h);
 			insist(n == cc_store_chunks((Size) h->keylen + h->vallen),
 				   "as many chunks as key and value need");
 			insist(h->origin < cc_state_norigins() &&
 				   h->writer < cc_state_norigins() &&
 				   h->at_node < cc_state_norigins(), "known origins");
-			if (cc_list_of_values(list))
+			if (cc_list_of_values(list) || list == CC_LIST_CONFLICTS)
 			{
 				found_entries[h->ns]++;
 				found_chunks[h->ns] += n;
-				values++;
 			}
+			found_conflicts[h->ns] += list == CC_LIST_CONFLICTS;
+			values += cc_list_of_values(list);
 			count[list]++;
 			chunks[list] += n;
 			used += n;
@@ -659,6 +778,7 @@ world_check(void)
 {
 	memset(found_entries, 0, sizeof(found_entries));
 	memset(found_chunks, 0, sizeof(found_chunks));
+	memset(found_conflicts, 0, sizeof(found_conflicts));
 	for (uint32 i = 0; i < cc.store->npartitions; i++)
 		check_partition(cc_store_partition((int) i));
 	for (uint32 i = 0; i < CC_MAX_NAMESPACES; i++)
@@ -667,7 +787,9 @@ world_check(void)
 			insist(pg_atomic_read_u64(&cc_namespace(i)->entries) ==
 				   found_entries[i] &&
 				   pg_atomic_read_u64(&cc_namespace(i)->chunks) ==
-				   found_chunks[i], "the counts of the namespaces");
+				   found_chunks[i] &&
+				   pg_atomic_read_u64(&cc_namespace(i)->conflicts) ==
+				   found_conflicts[i], "the counts of the namespaces");
 	}
 	insist(!cc_lock_held(&cc.state->lock) && !cc_lock_held(&cc.log->lock) &&
 		   !cc_lock_held(&cc.members->lock), "no lock is held");

@@ -39,6 +39,12 @@ extern void world_restore(void);
 
 extern CcNodeId world_id(int node);
 
+/*
+ * Keys of all kinds in a namespace that keeps conflicts: pending, with deletes
+ * and NULLs, decided, failed, with a context.
+ */
+extern void world_conflicts(void);
+
 /* Aborts if the store's chains, lists and counts do not agree. */
 extern void world_check(void);
 

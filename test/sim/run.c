@@ -265,7 +265,7 @@ begin_end(void)
 	sim.quiet = true;
 	sim.cfg.yield_max /= 4;
 	sim.cfg.errors = 0;
-	/* who is not heard in time is out of reach again, and that is written */
+	/* a link that is up answers within peer_timeout, or splits never end */
 	sim.cfg.latency_tail = 0;
 	mend_all();
 	for (int i = 0; i < SIM_MAX_NODES; i++)

@@ -19,7 +19,7 @@ $group->psql_all(q{
 	CREATE TABLE calls (id serial, key text, ours text, theirs text,
 		state jsonb);
 	CREATE FUNCTION by_key(ours cache_entry, theirs cache_entry, state jsonb)
-	RETURNS cache_merge LANGUAGE plpgsql AS $$
+	RETURNS cache_merge LANGUAGE plpgsql SET search_path = public AS $$
 	DECLARE
 		k text := coalesce(ours.key, theirs.key);
 		next jsonb := state || jsonb_build_object('n',
@@ -34,7 +34,7 @@ $group->psql_all(q{
 		END;
 	END $$;
 	CREATE FUNCTION stops(ours cache_entry, theirs cache_entry, state jsonb)
-	RETURNS cache_merge LANGUAGE plpgsql AS $$
+	RETURNS cache_merge LANGUAGE plpgsql SET search_path = public AS $$
 	DECLARE
 		n int := coalesce((state->>'n')::int, 0);
 	BEGIN
@@ -45,12 +45,12 @@ $group->psql_all(q{
 			state || jsonb_build_object('n', n + 1))::cache_merge;
 	END $$;
 	CREATE FUNCTION all_ours(ours cache_entry, theirs cache_entry, state jsonb)
-	RETURNS cache_merge LANGUAGE sql AS $$
+	RETURNS cache_merge LANGUAGE sql SET search_path = public AS $$
 		SELECT ROW('ours', NULL, NULL, state)::cache_merge $$;
 	CREATE TABLE fetches (namespace text, node text, state jsonb);
 	CREATE FUNCTION some_keys(namespace text, node text, state jsonb,
 		OUT keys text[], OUT state_out jsonb)
-	LANGUAGE plpgsql AS $$
+	LANGUAGE plpgsql SET search_path = public AS $$
 	DECLARE
 		n int := coalesce((state->>'fetched')::int, 0);
 	BEGIN

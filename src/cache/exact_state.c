@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * exact_state.c
+ *	  What can be said of, and done to, the state of a key in memory.  See
+ *	  exact_private.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "cache/exact_private.h"
+
+#include "cache/expire.h"
+
+int
+cc_exact_find_original(const CcKeyState *ks, const CcEntry *e)
+{
+	for (int i = 0; i < ks->n; i++)
+	{
+		if (cc_siblings_same(&ks->original[i], e))
+			return i;
+	}
+	return -1;
+}
+
+void
+cc_exact_remove_original(CcKeyState *ks, int i)
+{
+	if (ks->served == i)
+		ks->served = -1;
+	ks->n--;
+	if (i < ks->n)
+	{
+		ks->original[i] = ks->original[ks->n];
+		if (ks->served == ks->n)
+			ks->served = i;
+	}
+}
+
+bool
+cc_exact_newer(const CcEntry *a, const CcEntry *b)
+{
+	return cc_work_compare_version(a->hlc, a->writer, b->hlc, b->writer) > 0;
+}
+
+int
+cc_exact_newest_original(const CcKeyState *ks)
+{
+	int			best = 0;
+
+	for (int i = 1; i < ks->n; i++)
+	{
+		if (cc_exact_newer(&ks->original[i], &ks->original[best]))
+			best = i;
+	}
+	return best;
+}
+
+void
+cc_exact_make_stub(CcEntry *e)
+{
+	e->type = CC_STUB;
+	e->flags = 0;
+	e->value = e->block = e->tail = NULL;
+	e->taillen = 0;
+	e->vallen = 0;
+	e->expires = 0;
+}
+
+bool
+cc_exact_is_input(const CcKeyState *of, const CcEntry *e)
+{
+	for (int i = 0; i < of->ninputs; i++)
+	{
+		CcEntry		input = {.hlc = of->input[i].hlc,
+			.writer = of->input[i].writer};
+
+		if (cc_siblings_same(&input, e))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A decision that is above the horizon stays when all that it was made from is
+ * not: as the plain entry that it is elsewhere, where it has been folded.
+ */
+void
+cc_exact_drop_cleared(CcKeyState *ks)
+{
+	bool		any = ks->n > 0;
+
+	for (int i = ks->n - 1; i >= 0; i--)
+	{
+		if (cc_expire_cleared(ks->original[i].ns, ks->original[i].hlc))
+			cc_exact_remove_original(ks, i);
+	}
+	if (ks->n > 0 && ks->served < 0)
+		ks->served = cc_exact_newest_original(ks);
+	if (!any || !ks->resolved)
+		return;
+	if (cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
+		ks->resolved = false;
+	else if (ks->n == 0)
+	{
+		ks->original[0] = ks->resolution;
+		ks->n = 1;
+		ks->served = 0;
+		ks->resolved = false;
+		ks->ninputs = 0;
+	}
+}
+
+void
+cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq)
+{
+	if (cc_state_stable(origin, seq))
+		return;
+	for (int i = 0; i < ks->ncontext; i++)
+	{
+		if (ks->context[i].origin == origin)
+		{
+			ks->context[i].seq = Max(ks->context[i].seq, seq);
+			return;
+		}
+	}
+	if (ks->ncontext < CC_MAX_CONTEXT)
+	{
+		ks->context[ks->ncontext].origin = origin;
+		ks->context[ks->ncontext++].seq = seq;
+	}
+}
+
+void
+cc_exact_join_context(CcKeyState *to, const CcKeyState *from)
+{
+	for (int i = 0; from->n > 0 && i < from->ncontext; i++)
+		cc_exact_add_context(to, from->context[i].origin, from->context[i].seq);
+}
+
+bool
+cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (int i = 0; i < a->n; i++)
+	{
+		if (cc_exact_find_original(b, &a->original[i]) < 0)
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,497 @@
+/*-------------------------------------------------------------------------
+ *
+ * mergerun.c
+ *	  A run over the conflicts of one namespace.  See mergerun.h.
+ *
+ * A heal of the full form is one run: its first call, the keys in conflict,
+ * the one-sided changes.  Whatever ends a run before its end (another
+ * declaration, another resolver, a function of another form) leaves the rest
+ * to the next one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mergerun.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "cluster/heal.h"
+#include "mb/pg_wchar.h"
+#include "mergecall.h"
+#include "mergeguard.h"
+#include "mergetake.h"
+#include "merger.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+/* What one transaction does at most: time, and bytes of decisions */
+#define BATCH_MS		200
+#define BATCH_BYTES		(16 * 1024 * 1024)
+
+/* ------------------------------------------------------------------------
+ * Errors
+ * ------------------------------------------------------------------------
+ */
+
+/* What went wrong, out of the error stack; the current context is memory. */
+static void
+catch_error(CcMergeRun *r)
+{
+	bool		over = cc_mergeguard_caught();
+	ErrorData  *e;
+	const char *text;
+	int			len;
+
+	MemoryContextSwitchTo(r->memory);
+	e = CopyErrorData();
+	FlushErrorState();
+	text = over ? "merge function took longer than merge_timeout" :
+		e->message != NULL ? e->message : "unknown error";
+	len = pg_mbcliplen(text, strlen(text), sizeof(r->error) - 1);
+	memcpy(r->error, text, len);
+	r->error[len] = '\0';
+	r->sqlstate = over ? ERRCODE_QUERY_CANCELED : e->sqlerrcode;
+	FreeErrorData(e);
+}
+
+/* What is not found is often only not in the search_path. */
+static bool
+is_not_found(int sqlstate)
+{
+	return sqlstate == ERRCODE_UNDEFINED_TABLE ||
+		sqlstate == ERRCODE_UNDEFINED_OBJECT ||
+		sqlstate == ERRCODE_UNDEFINED_FUNCTION;
+}
+
+/* The server's log is told of each kind of error once. */
+static void
+tell(CcMergeRun *r, const CcMergeItem *item)
+{
+	const CcNamespaceShared *ns = cc_namespace(r->ns);
+
+	if (!cc_merger_is_news(r->ns, r->sqlstate))
+		return;
+	ereport(WARNING,
+			(errcode(r->sqlstate),
+			 errmsg("conflicts of cache namespace \"%s\" in database \"%s\" "
+					"cannot be merged: %s", ns->name, ns->database, r->error),
+			 item != NULL ?
+			 errdetail("Key \"%s\", merge function %s; the others are merged.",
+					   pnstrdup(item->name.key, item->name.keylen),
+					   r->d.merge) :
+			 errdetail("Merge function %s.", r->d.merge),
+			 errhint("What could not be merged is in cache_conflicts and is "
+					 "tried again with pauses of up to five minutes. When the "
+					 "cause is mended: SELECT cache_heal(%s).%s",
+					 quote_literal_cstr(ns->name),
+					 is_not_found(r->sqlstate) ? " The search_path of merge "
+					 "functions is pg_catalog, pg_temp unless they set "
+					 "another: name what is yours with its schema." : "")));
+}
+
+/* Nothing of the namespace can be merged: all that is due has the error. */
+static void
+fail_all(CcMergeRun *r)
+{
+	CcConflictWalk walk = {0};
+
+	tell(r, NULL);
+	r->clean = false;
+	r->walked = false;
+	while (cc_mergetake_pending(r, &walk) > 0)
+	{
+		for (int i = 0; i < r->n; i++)
+		{
+			CcMergeItem *item = &r->item[i];
+
+			cc_conflict_failed(r->ns, item->name.key, item->name.keylen,
+							   &item->ks, r->error,
+							   cc_mergeguard_retry_at(item->ks.tries));
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	cc_merger_put_off(r->ns);
+}
+
+/* ------------------------------------------------------------------------
+ * Transactions
+ * ------------------------------------------------------------------------
+ */
+
+static void
+keep_state(CcMergeRun *r)
+{
+	const Jsonb *state = r->call.state;
+
+	if (r->state != NULL)
+		pfree(r->state);
+	r->state = NULL;
+	if (state == NULL)
+		return;
+	r->state = MemoryContextAlloc(r->memory, VARSIZE(state));
+	memcpy(r->state, state, VARSIZE(state));
+}
+
+/*
+ * Work in a transaction of its own, as the owner.  False after an error, which
+ * r describes; r->opened says whether the functions had been found by then.
+ */
+static bool
+run_transaction(CcMergeRun *r, void (*work) (CcMergeRun *r))
+{
+	volatile bool done = false;
+
+	r->opened = false;
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		cc_mergecall_begin(&r->call, &r->d, r->state);
+		r->opened = true;
+		work(r);
+		cc_mergecall_end(&r->call);
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		catch_error(r);
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(r->memory);
+	if (done)
+		keep_state(r);
+	return done;
+}
+
+/* The keys of the fetcher, all of them. */
+static void
+fetch_keys(CcMergeRun *r)
+{
+	Jsonb	   *state = cc_mergetake_args(r);
+	const char *node = cc_mergetake_other_node(r);
+	ArrayType  *keys;
+
+	cc_mergetake_choose_none(r);
+	for (int i = 0; (keys = cc_mergecall_fetch(&r->call, node, &state)) != NULL;
+		 i++)
+	{
+		Datum	   *elems;
+		bool	   *nulls;
+		int			n;
+
+		if (i >= CC_MERGE_MAX_FETCHES)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("fetcher did not return null for its keys"),
+					 errhint("It is called until it does, %d times at most.",
+							 CC_MERGE_MAX_FETCHES)));
+		deconstruct_array(keys, TEXTOID, -1, false, TYPALIGN_INT, &elems,
+						  &nulls, &n);
+		for (int k = 0; k < n; k++)
+		{
+			if (!nulls[k])
+				cc_mergetake_choose(r, DatumGetTextPP(elems[k]));
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* The beginning of a heal. */
+static void
+open_heal(CcMergeRun *r)
+{
+	r->full = r->call.sig.full;
+	if (r->full)
+		r->stopped = cc_mergecall_first(&r->call, cc_mergetake_args(r)) == CC_MERGE_STOPPED;
+	if (!r->stopped && OidIsValid(r->call.fetcher))
+		fetch_keys(r);
+}
+
+static void
+call_item(CcMergeRun *r, CcMergeItem *item)
+{
+	static const CcItemFate fates[] = {
+		[CC_MERGE_DECIDED] = CC_ITEM_DECIDED,
+		[CC_MERGE_KEPT] = CC_ITEM_KEPT,
+		[CC_MERGE_DEFERRED] = CC_ITEM_DEFERRED,
+		[CC_MERGE_STOPPED] = CC_ITEM_TODO
+	};
+	CcMergeVerdict verdict = item->one_sided ?
+		cc_mergecall_change(&r->call, &item->entry, item->change.ours,
+							&item->d) :
+		cc_mergecall_key(&r->call, &item->ks, &item->d);
+
+	item->fate = fates[verdict];
+	r->stopped = verdict == CC_MERGE_STOPPED;
+}
+
+static void
+fail_item(CcMergeRun *r, CcMergeItem *item)
+{
+	item->fate = CC_ITEM_FAILED;
+	item->sqlstate = r->sqlstate;
+	strlcpy(item->error, r->error, sizeof(item->error));
+}
+
+/* In a subtransaction, so that an error is this key's alone. */
+static void
+call_item_alone(CcMergeRun *r, CcMergeItem *item)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		call_item(r, item);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		catch_error(r);
+		RollbackAndReleaseCurrentSubTransaction();
+		cc_mergecall_again(&r->call);
+		fail_item(r, item);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+/* From r->from on, as far as one transaction goes; r->at says how far. */
+static void
+call_batch(CcMergeRun *r)
+{
+	int64		began = cc_monotonic_ms();
+
+	r->changed = r->call.sig.full != r->full;
+	for (r->at = r->from; r->at < r->n && !r->changed; r->at++)
+	{
+		CcMergeItem *item = &r->item[r->at];
+
+		if (r->at > r->from &&
+			(cc_monotonic_ms() - began > BATCH_MS ||
+			 MemoryContextMemAllocated(r->call.memory, true) > BATCH_BYTES))
+			break;
+		if (r->single)
+			call_item_alone(r, item);
+		else
+			call_item(r, item);
+		if (r->stopped)
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * What was decided
+ * ------------------------------------------------------------------------
+ */
+
+/* How many of the others were deferred is shown by split. */
+static void
+count_deferred(const CcMergeItem *item)
+{
+	if (item->one_sided)
+		cc_splits_count_deferred(&item->change.writer);
+	for (int i = 0; !item->one_sided && i < item->ks.n; i++)
+	{
+		if (i != item->ks.served)
+			cc_splits_count_deferred(
+						&cc_origin(item->ks.original[i].writer)->node);
+	}
+}
+
+/* A one-sided change stays as it is, and nothing is noted beside it. */
+static void
+note_failed(CcMergeRun *r, CcMergeItem *item, const char *error,
+			int64 retry_at)
+{
+	if (!item->one_sided)
+		cc_conflict_failed(r->ns, item->name.key, item->name.keylen, &item->ks,
+						   error, retry_at);
+}
+
+static void
+apply_failure(CcMergeRun *r, CcMergeItem *item)
+{
+	r->clean = false;
+	r->sqlstate = item->sqlstate;
+	strlcpy(r->error, item->error, sizeof(r->error));
+	tell(r, item);
+	note_failed(r, item, item->error, cc_mergeguard_retry_at(item->ks.tries));
+}
+
+static void
+apply_item(CcMergeRun *r, CcMergeItem *item)
+{
+	CcResult	result = CC_DONE;
+
+	if (item->fate == CC_ITEM_DECIDED)
+		result = item->one_sided ?
+			cc_heal_walk_apply(&item->change, &item->d) :
+			cc_conflict_decide(r->ns, item->name.key, item->name.keylen,
+							   &item->ks, &item->d);
+	if (result == CC_TOO_LARGE)
+	{
+		r->sqlstate = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+		snprintf(r->error, sizeof(r->error),
+				 "merged value of %u bytes is too large", item->d.vallen);
+		fail_item(r, item);
+	}
+	if (item->fate == CC_ITEM_FAILED)
+		apply_failure(r, item);
+	else if (item->fate == CC_ITEM_DEFERRED)
+	{
+		count_deferred(item);
+		note_failed(r, item, "deferred by the merge function", PG_INT64_MAX);
+	}
+	r->progress |= item->fate != CC_ITEM_TODO && result != CC_UNCHANGED;
+}
+
+static void
+apply_items(CcMergeRun *r, int end)
+{
+	for (; r->from < end; r->from++)
+		apply_item(r, &r->item[r->from]);
+	cc_merger_progress();
+}
+
+/* A batch that was rolled back, or could not commit, begins with. */
+static void
+reset_items(CcMergeRun *r)
+{
+	for (int i = r->from; i < r->n; i++)
+		r->item[i].fate = CC_ITEM_TODO;
+}
+
+/* Whether the run may go on. */
+static bool
+may_go_on(CcMergeRun *r)
+{
+	cc_merger_reload();
+	return cc_heal_may_decide() &&
+		pg_atomic_read_u64(&cc_namespace(r->ns)->version) == r->d.version;
+}
+
+/* Calls for all items, and does as was decided.  False: the run has ended. */
+static bool
+work_off(CcMergeRun *r)
+{
+	r->from = 0;
+	r->single = false;
+	while (r->from < r->n)
+	{
+		if (r->stopped || !may_go_on(r))
+			return false;
+		reset_items(r);
+		if (run_transaction(r, call_batch))
+		{
+			if (r->changed)
+				return false;
+			apply_items(r, r->at);
+		}
+		else if (!r->opened)
+		{
+			fail_all(r);
+			return false;
+		}
+		else if (!r->single)
+			r->single = true;
+		else
+		{
+			/* what failed is the transaction, after the calls */
+			int			end = Max(r->at, r->from + 1);
+
+			for (int i = r->from; i < end; i++)
+				fail_item(r, &r->item[i]);
+			apply_items(r, end);
+		}
+	}
+	return !r->stopped;
+}
+
+/* ------------------------------------------------------------------------
+ * The run
+ * ------------------------------------------------------------------------
+ */
+
+/* Until a look at all of them finds none that is due. */
+static bool
+merge_pending(CcMergeRun *r)
+{
+	do
+	{
+		CcConflictWalk walk = {0};
+
+		r->progress = false;
+		r->walked = false;
+		while (cc_mergetake_pending(r, &walk) > 0)
+		{
+			if (!work_off(r))
+				return false;
+		}
+	} while (r->progress);
+	return true;
+}
+
+/*
+ * PROTOCOL.md, one-sided changes.  The simple form is not asked about them, so
+ * they stand.
+ */
+static bool
+merge_changes(CcMergeRun *r)
+{
+	CcOneSidedWalk walk;
+
+	if (!cc_heal_walk_begin(r->ns, &walk))
+		return true;
+	r->walked = false;
+	while (r->full && cc_mergetake_changes(r, &walk) > 0)
+	{
+		if (!work_off(r))
+			return false;
+	}
+	cc_heal_walk_end(r->ns, &walk);
+	return true;
+}
+
+static void
+run(CcMergeRun *r)
+{
+	if (!run_transaction(r, open_heal))
+	{
+		fail_all(r);
+		return;
+	}
+	if (!r->stopped && merge_pending(r) && merge_changes(r) && r->clean)
+		cc_merger_put_on(r->ns);
+	if (r->stopped)
+		pg_atomic_write_u64(&cc.heal->stopped[r->ns], cc_namespace_now());
+}
+
+void
+cc_mergerun(uint16 ns)
+{
+	CcMergeRun *r = cc_mergetake_begin(ns);
+	char		what[NAMEDATALEN * 2];
+
+	if (r == NULL)
+		return;
+	snprintf(what, sizeof(what), "merging cache namespace %s",
+			 cc_namespace(ns)->name);
+	pgstat_report_activity(STATE_RUNNING, what);
+	run(r);
+	cc_mergetake_end(r);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	pgstat_report_stat(false);
+}
