@@ -80,11 +80,13 @@ dot_below(const CcEntry *e, uint16 origin, uint64 seq)
 	return e->origin == origin && e->seq >= seq;
 }
 
-/* Whether a side has seen a dot, by all that it says. */
+/* Whether a side has seen an entry, by all that it says. */
 static bool
-seen(const Side *side, uint16 origin, uint64 seq)
+seen(const Side *side, const CcEntry *e)
 {
 	const CcKeyState *ks = side->ks;
+	uint16		origin = e->origin;
+	uint64		seq = e->seq;
 
 	if (side->known &&
 		(side->vv == NULL ? cc_state_vv(origin) : cc_vv_get(side->vv, origin)) >= seq)
@@ -96,12 +98,7 @@ seen(const Side *side, uint16 origin, uint64 seq)
 	}
 	if (ks->n > 0 && ks->resolved && dot_below(&ks->resolution, origin, seq))
 		return true;
-	for (int i = 0; ks->n > 0 && i < ks->ncontext && cc_rule(context); i++)
-	{
-		if (ks->context[i].origin == origin && ks->context[i].seq >= seq)
-			return true;
-	}
-	return false;
+	return ks->n > 0 && cc_rule(context) && cc_exact_is_input(ks, e);
 }
 
 /*
@@ -198,14 +195,14 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	Side		there = {.ks = theirs, .vv = w->c->seen};
 
 	there.known = w->c->seen != NULL && cc_rule(exact_seen);
-	result->n = 0;
+	result->n = result->ninputs = result->ncontext = 0;
 	result->served = -1;
 	for (int i = 0; i < ours->n; i++)
 	{
 		const CcEntry *e = &ours->original[i];
 		int			same = cc_exact_find_original(theirs, e);
 
-		if (same < 0 && seen(&there, e->origin, e->seq))
+		if (same < 0 && seen(&there, e))
 			continue;
 		if (i == ours->served)
 			result->served = result->n;
@@ -219,7 +216,7 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		const CcEntry *e = &theirs->original[i];
 
 		if (cc_exact_find_original(ours, e) >= 0 ||
-			(seen(&here, e->origin, e->seq) && !retired_news(ours, e)))
+			(seen(&here, e) && !retired_news(ours, e)))
 			continue;
 		if (result->n == CC_MAX_ORIGINALS)
 			break;
@@ -268,7 +265,7 @@ settle_races(CcWork *w, CcKeyState *ks)
 		if (!lost[i])
 			continue;
 		cc_check_race(&ks->original[i]);
-		cc_exact_add_context(ks, ks->original[i].origin, ks->original[i].seq);
+		cc_exact_add_input(ks, ks->original[i].writer, ks->original[i].hlc);
 		cc_exact_remove_original(ks, i);
 	}
 }
@@ -292,8 +289,6 @@ take_resolution(CcKeyState *result, const CcKeyState *from)
 	result->resolved = true;
 	result->resolution = from->resolution;
 	result->how = from->how;
-	result->ninputs = from->ninputs;
-	memcpy(result->input, from->input, sizeof(from->input[0]) * from->ninputs);
 }
 
 /* PROTOCOL.md, resolution: of two valid ones the higher version. */
@@ -303,7 +298,6 @@ choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 {
 	result->resolved = false;
 	result->how = CC_HOW_LATEST;
-	result->ninputs = 0;
 	if (valid(result, ours))
 		take_resolution(result, ours);
 	if (!valid(result, theirs))
@@ -338,6 +332,14 @@ same_entry(const CcEntry *a, const CcEntry *b)
 static bool
 within_context(const CcKeyState *a, const CcKeyState *b)
 {
+	for (int i = 0; i < a->ninputs; i++)
+	{
+		CcEntry		input = {.hlc = a->input[i].hlc,
+			.writer = a->input[i].writer};
+
+		if (!cc_exact_is_input(b, &input))
+			return false;
+	}
 	for (int i = 0; i < a->ncontext; i++)
 	{
 		int			k = 0;
@@ -578,7 +580,6 @@ cc_exact_take(CcWork *w)
 	fold(ours, &theirs);
 	unite(w, ours, &theirs, &result);
 	result.resolved = false;
-	result.ncontext = 0;
 	result.asked = false;
 	if (result.n == 0)
 	{
@@ -590,6 +591,8 @@ cc_exact_take(CcWork *w)
 		settle_races(w, &result);
 		choose_resolution(w, ours, &theirs, &result);
 	}
+	cc_exact_join_inputs(&result, ours);
+	cc_exact_join_inputs(&result, &theirs);
 	cc_exact_join_context(&result, ours);
 	cc_exact_join_context(&result, &theirs);
 	if (ours->n > 0 || theirs.n > 0)

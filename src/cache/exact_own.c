@@ -137,12 +137,9 @@ cc_exact_resolve(CcWork *w)
 	result.resolved = true;
 	result.resolution = w->e;
 	result.how = d->how;
-	result.ninputs = 0;
 	for (int i = 0; i < ks->n; i++)
-	{
-		result.input[result.ninputs].writer = ks->original[i].writer;
-		result.input[result.ninputs++].hlc = ks->original[i].hlc;
-	}
+		cc_exact_add_input(&result, ks->original[i].writer,
+						   ks->original[i].hlc);
 	result.since = cc_clock_ms();
 	result.asked = false;
 	result.tries = result.errlen = 0;
@@ -178,15 +175,17 @@ cc_exact_failed(CcWork *w)
 
 /*
  * Whether nothing of what is there need go into a context, which is nearly
- * always so.  What a node wrote itself is never apart from what it writes now.
+ * always so.  What a node wrote itself is never apart from what it writes now,
+ * and nobody touches a tombstone.
  */
 static bool
-none_unstable(CcWork *w)
+needs_no_context(CcWork *w)
 {
 	return (cc_header_flags(w->cur) & CC_F_SIBLINGS) == 0 &&
-		(cc_state_stable(w->cur->origin, w->cur->seq) ||
-		 cc_id_cmp(&cc_origin(w->cur->writer)->node,
-				   &cc_origin(cc_state_self())->node) == 0);
+		(cc_id_cmp(&cc_origin(w->cur->writer)->node,
+				   &cc_origin(cc_state_self())->node) == 0 ||
+		 (cc_header_type(w->cur) == CC_STUB &&
+		  cc_state_stable(w->cur->origin, w->cur->seq)));
 }
 
 void
@@ -196,7 +195,7 @@ cc_exact_settle(CcWork *w)
 	CcKeyState *ours = w->ours;
 	CcKeyState	context;
 
-	if (w->cur == NULL || none_unstable(w) ||
+	if (w->cur == NULL || needs_no_context(w) ||
 		!cc_namespace_has(w->c->ns, CC_NS_KEEPS) ||
 		w->e.type == CC_COUNTER)
 		return;
@@ -206,15 +205,16 @@ cc_exact_settle(CcWork *w)
 		w->was_conflict = true;
 		w->decided = CC_HOW_WRITE;
 	}
-	context.ncontext = 0;
-	cc_exact_join_context(&context, ours);
+	context.ncontext = context.ninputs = 0;
+	if (!cc_siblings_stable(w->p, w->cur))
+		cc_exact_join_inputs(&context, ours);
 	for (int i = 0; i < ours->n; i++)
-		cc_exact_add_context(&context, ours->original[i].origin,
-							 ours->original[i].seq);
+		cc_exact_add_input(&context, ours->original[i].writer,
+						   ours->original[i].hlc);
 	if (ours->resolved)
-		cc_exact_add_context(&context, ours->resolution.origin,
-							 ours->resolution.seq);
-	if (context.ncontext == 0 || !cc_rule(context) ||
+		cc_exact_add_input(&context, ours->resolution.writer,
+						   ours->resolution.hlc);
+	if (context.ninputs == 0 || !cc_rule(context) ||
 		!cc_store_fits(w->c->ns, (Size) w->e.keylen + w->e.vallen +
 					   CC_SIB_CONTEXT_ROOM))
 		return;

@@ -37,6 +37,13 @@ extern void cc_exact_make_stub(CcEntry *e);
 /* Takes out what is at or below the horizon. */
 extern void cc_exact_drop_cleared(CcKeyState *ks);
 
+/*
+ * Notes that what is held has replaced a version, or was made from it; and all
+ * that another state says so of.
+ */
+extern void cc_exact_add_input(CcKeyState *ks, uint16 writer, uint64 hlc);
+extern void cc_exact_join_inputs(CcKeyState *to, const CcKeyState *from);
+
 /* Adds to a context, unless it is stable. */
 extern void cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq);
 extern void cc_exact_join_context(CcKeyState *to, const CcKeyState *from);
@@ -44,7 +51,10 @@ extern void cc_exact_join_context(CcKeyState *to, const CcKeyState *from);
 /* Whether a's version is the higher one. */
 extern bool cc_exact_newer(const CcEntry *a, const CcEntry *b);
 
-/* Whether the resolution of a state was made from this original. */
+/*
+ * Whether what a state holds has replaced this entry, or its resolution was made
+ * from it.
+ */
 extern bool cc_exact_is_input(const CcKeyState *of, const CcEntry *e);
 
 extern bool cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b);

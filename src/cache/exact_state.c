@@ -65,18 +65,51 @@ cc_exact_make_stub(CcEntry *e)
 	e->expires = 0;
 }
 
+static bool
+same_node(uint16 a, uint16 b)
+{
+	return a == b || cc_id_cmp(&cc_origin(a)->node, &cc_origin(b)->node) == 0;
+}
+
 bool
 cc_exact_is_input(const CcKeyState *of, const CcEntry *e)
 {
 	for (int i = 0; i < of->ninputs; i++)
 	{
-		CcEntry		input = {.hlc = of->input[i].hlc,
-			.writer = of->input[i].writer};
-
-		if (cc_siblings_same(&input, e))
+		if (of->input[i].hlc >= e->hlc &&
+			same_node(of->input[i].writer, e->writer))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * A node's later write of a key has replaced its earlier ones, so the highest
+ * of each writer says it all.
+ */
+void
+cc_exact_add_input(CcKeyState *ks, uint16 writer, uint64 hlc)
+{
+	for (int i = 0; i < ks->ninputs; i++)
+	{
+		if (same_node(ks->input[i].writer, writer))
+		{
+			ks->input[i].hlc = Max(ks->input[i].hlc, hlc);
+			return;
+		}
+	}
+	if (ks->ninputs < CC_MAX_INPUTS)
+	{
+		ks->input[ks->ninputs].writer = writer;
+		ks->input[ks->ninputs++].hlc = hlc;
+	}
+}
+
+void
+cc_exact_join_inputs(CcKeyState *to, const CcKeyState *from)
+{
+	for (int i = 0; from->n > 0 && i < from->ninputs; i++)
+		cc_exact_add_input(to, from->input[i].writer, from->input[i].hlc);
 }
 
 /*
@@ -105,7 +138,6 @@ cc_exact_drop_cleared(CcKeyState *ks)
 		ks->n = 1;
 		ks->served = 0;
 		ks->resolved = false;
-		ks->ninputs = 0;
 	}
 }
 

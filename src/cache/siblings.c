@@ -247,14 +247,14 @@ cc_siblings_build(const CcKeyState *ks, CcBuf *out, CcEntry *e)
 	Assert(ks->n > 0 && ks->served < ks->n &&
 		   cc_buf_room(out) >= cc_siblings_room(ks));
 	*e = ks->resolved ? ks->resolution : ks->original[ks->served];
-	if (n == 0 && ks->ncontext == 0)
+	if (n == 0 && ks->ncontext == 0 && ks->ninputs == 0)
 		return;
 
 	if (e->vallen > 0)
 		cc_buf_put(out, e->value, e->vallen);
 	block = out->len;
 	cc_buf_put_u8(out, (uint8) n);
-	cc_buf_put_u8(out, (uint8) (ks->resolved ? ks->ninputs : 0));
+	cc_buf_put_u8(out, (uint8) ks->ninputs);
 	cc_buf_put_u8(out, (uint8) ks->ncontext);
 	cc_buf_put_u8(out, (ks->resolved ? CC_SIB_RESOLVED : 0) |
 				  (ks->asked ? CC_SIB_ASKED : 0));
@@ -265,7 +265,7 @@ cc_siblings_build(const CcKeyState *ks, CcBuf *out, CcEntry *e)
 	cc_buf_put_u64(out, (uint64) ks->retry_at);
 	for (int i = 0; i < n; i++)
 		put_sibling(out, sibling[i]);
-	for (int i = 0; ks->resolved && i < ks->ninputs; i++)
+	for (int i = 0; i < ks->ninputs; i++)
 	{
 		cc_buf_put_u16(out, ks->input[i].writer);
 		cc_buf_put_u64(out, ks->input[i].hlc);
@@ -443,8 +443,14 @@ cc_siblings_put_context(const CcKeyState *ks, char to[CC_SIB_CONTEXT_ROOM])
 	CcBuf		out = {.data = to, .len = 0, .cap = CC_SIB_CONTEXT_ROOM};
 
 	memset(to, 0, CC_SIB_HEAD);
+	to[1] = (char) ks->ninputs;
 	to[2] = (char) ks->ncontext;
 	out.len = CC_SIB_HEAD;
+	for (int i = 0; i < ks->ninputs; i++)
+	{
+		cc_buf_put_u16(&out, ks->input[i].writer);
+		cc_buf_put_u64(&out, ks->input[i].hlc);
+	}
 	for (int i = 0; i < ks->ncontext; i++)
 	{
 		cc_buf_put_u16(&out, ks->context[i].origin);
@@ -581,8 +587,14 @@ cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h)
 
 	if (!copy_heads(p, h, &b) || !context_stable(&b))
 		return false;
-	if (b.head.n > 0 && ((b.head.bits & CC_SIB_RESOLVED) == 0 ||
-						 !cc_siblings_stable(p, h)))
+	if (b.head.n > 0 && (b.head.bits & CC_SIB_RESOLVED) == 0)
+		return false;
+
+	/*
+	 * What nobody has seen yet who may still say something of what it replaced;
+	 * once all have, all that they said before is here (causal stability).
+	 */
+	if (!cc_siblings_stable(p, h))
 		return false;
 	cc_store_cut(p, h, h->vallen - b.len,
 				 cc_header_flags(h) & ~(CC_F_SIBLINGS | CC_F_PENDING));

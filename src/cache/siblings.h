@@ -161,7 +161,9 @@ cc_siblings_pending(const CcKeyState *ks)
  * A block that only holds the context of ks, to go behind a value; returns its
  * length.
  */
-#define CC_SIB_CONTEXT_ROOM	(CC_SIB_HEAD + CC_MAX_CONTEXT * CC_SIB_DOT + CC_SIB_TAIL)
+#define CC_SIB_CONTEXT_ROOM \
+	(CC_SIB_HEAD + CC_MAX_INPUTS * CC_SIB_INPUT + \
+	 CC_MAX_CONTEXT * CC_SIB_DOT + CC_SIB_TAIL)
 extern Size cc_siblings_put_context(const CcKeyState *ks,
 									char to[CC_SIB_CONTEXT_ROOM]);
 

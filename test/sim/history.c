@@ -213,7 +213,7 @@ trace_state(SimHistory *k, SimNode *node, const char *what, int key,
 				 !ks->resolved && n > 1 && i == ks->served ? "*" : "");
 	}
 	sim_trace("%s %s {%s}%s%s", what, sim_key_text(key), text,
-			  ks->ncontext > 0 ? " with a context" : "",
+			  ks->ninputs > 0 ? " with a context" : "",
 			  ks->asked ? " asked" : "");
 }
 
@@ -298,15 +298,10 @@ static void
 set_inputs(SimHistory *k, SimNode *node, int key, SimWrite *x,
 		   const CcKeyState *ks)
 {
-	for (int i = 0; i < ks->ninputs; i++)
+	for (int i = 0; i < ks->n && ks->resolved; i++)
 	{
-		int			w = find_version(k, ks->input[i].hlc,
-									 sim.origin[sim_oracle_origin(node, ks->input[i].writer)].id);
+		int			w = known(k, node, &ks->original[i]);
 
-		if (w < 0)
-			sim_violate("H-inputs", "%s decides %s from hlc %s, which was never written",
-						node->name, sim_key_text(key),
-						sim_hlc_text(ks->input[i].hlc));
 		sim_set_add(&x->inputs, w);
 		sim_set_join(&x->basis, &k->write[w]->leaves);
 	}
@@ -460,6 +455,9 @@ sim_history_written(SimNode *node, int key, const CcEntry *e)
 		fresh++;
 	}
 	trace_state(k, node, "writes", key, &after);
+	/* a dot of ours that names nothing makes it travel (PROTOCOL.md, ask) */
+	for (int i = 0; i < after.ncontext; i++)
+		fresh += after.context[i].origin == cc_state_self();
 	if (fresh == 0)
 		sim_violate("I0", "%s writes %s, but with no new dot", node->name,
 					sim_key_text(key));
