@@ -184,6 +184,17 @@ retired_news(const CcKeyState *ours, const CcEntry *e)
 }
 
 /*
+ * PROTOCOL.md, ask: the other side waits for a decision over what was evicted and
+ * forgotten here.  F says that it was, so it comes back without values.
+ */
+static bool
+asked_news(const CcKeyState *ours, const CcKeyState *theirs)
+{
+	return ours->n == 0 && theirs->n > 1 && theirs->asked &&
+		!theirs->resolved && cc_rule(ask);
+}
+
+/*
  * PROTOCOL.md, exact: into result, whose originals stay those of ours as far as
  * they do.
  */
@@ -216,7 +227,8 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		const CcEntry *e = &theirs->original[i];
 
 		if (cc_exact_find_original(ours, e) >= 0 ||
-			(seen(&here, e) && !retired_news(ours, e)))
+			(seen(&here, e) && !retired_news(ours, e) &&
+			 !asked_news(ours, theirs)))
 			continue;
 		if (result->n == CC_MAX_ORIGINALS)
 			break;
@@ -595,8 +607,11 @@ cc_exact_take(CcWork *w)
 	cc_exact_join_inputs(&result, &theirs);
 	cc_exact_join_context(&result, ours);
 	cc_exact_join_context(&result, &theirs);
-	if (ours->n > 0 || theirs.n > 0)
-		result.asked = (ours->n > 0 && ours->asked) || theirs.asked;
+	/* what was asked about is these originals, not those that it becomes */
+	result.asked = (ours->n > 0 && ours->asked &&
+					cc_exact_same_originals(ours, &result)) ||
+		(theirs.n > 0 && theirs.asked &&
+		 cc_exact_same_originals(&theirs, &result));
 	if (result.served < 0)
 		result.served = cc_exact_newest_original(&result);
 

@@ -78,8 +78,8 @@ sim_version_raise(SimVersion *v, const SimVersion *to)
 /* ---- raises ---- */
 
 /* Whether a node that is still there has taken the dot, as far as it knows. */
-static bool
-anybody_took(const SimDot *d)
+bool
+sim_anybody_took(const SimDot *d)
 {
 	for (int i = 0; i < SIM_MAX_NODES; i++)
 	{
@@ -112,7 +112,7 @@ check_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 		(!system && horizon >= d->version.hlc))
 		return;
 	/* of a retired origin there may be dots that nobody has any more */
-	if (to == CC_VV_INF && (!full || system || !anybody_took(d)))
+	if (to == CC_VV_INF && (!full || system || !sim_anybody_took(d)))
 		return;
 	if (!full || system)
 		sim_violate(full ? "I1-full" : "I1",

@@ -19,7 +19,7 @@ has_seen(SimHistory *k, const SimSet *seen, int w)
 {
 	bool		inputs = k->write[w]->decision;
 
-	if (sim_set_has(seen, w))
+	if (sim_set_has(seen, w) || k->write[w]->hlc <= sim_horizon(SIM_KEPT))
 		return true;
 	for (int i = 0; i < k->n && inputs; i++)
 		inputs = !sim_set_has(&k->write[w]->inputs, i) || has_seen(k, seen, i);
@@ -82,7 +82,7 @@ sim_history_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 	if (has_seen(k, seen, w) || sim_horizon(SIM_KEPT) >= d->version.hlc)
 		return;
 	/* of a retired origin there may be dots that nobody has any more */
-	if (to == CC_VV_INF && (!full || d->taken == 0))
+	if (to == CC_VV_INF && (!full || !sim_anybody_took(d)))
 		return;
 	if (!full)
 		sim_violate("I1", "%s raises VV to %s but never took %s (%s, %s) nor what replaced it",

@@ -507,6 +507,9 @@ extern void sim_version_raise(SimVersion *v, const SimVersion *to);
 extern void sim_check_boot(SimNode *node);
 extern void sim_check_loaded(SimNode *node);
 
+/* Whether a node that is still there has taken the dot, as far as it knows. */
+extern bool sim_anybody_took(const SimDot *d);
+
 /* The entry is what was written under its dot. */
 extern void sim_check_same(const char *what, const CcEntry *e, int origin,
 						   SimDot *d, const SimVersion *v);
