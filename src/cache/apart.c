@@ -211,6 +211,18 @@ cc_apart_out_of_reach(const CcNodeId *node, const CcNodeId *peer, uint64 hlc)
 	return out;
 }
 
+/*
+ * Whether the older of two was only touched out of reach: its value was written
+ * where the other's writer had it before he wrote.  The touch has hidden the
+ * dot that he saw.
+ */
+static bool
+only_touched(const CcEntry *older, int on, int yn)
+{
+	return older->at != older->hlc && !out_of_reach(on, yn, older->hlc) &&
+		!out_of_reach(yn, on, older->hlc);
+}
+
 bool
 cc_apart(const CcEntry *a, const CcEntry *b)
 {
@@ -230,6 +242,9 @@ cc_apart(const CcEntry *a, const CcEntry *b)
 	we = find_node(&cc.state->id);
 	apart = out_of_reach(an, bn, a->hlc) || out_of_reach(bn, an, b->hlc) ||
 		out_of_reach(we, an, a->hlc) != out_of_reach(we, bn, b->hlc);
+	if (apart && (a->hlc < b->hlc ? only_touched(a, an, bn) :
+				  only_touched(b, bn, an)))
+		apart = false;
 	cc_unlock(&cc.apart->lock);
 	return apart;
 }

@@ -229,10 +229,17 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	}
 }
 
+static bool
+is_delete(const CcEntry *e)
+{
+	return e->type == CC_STUB && (e->flags & CC_F_TOMBSTONE) != 0;
+}
+
 /*
  * PROTOCOL.md, races: of two that are not apart the higher version stays.  In a
  * namespace that keeps no conflicts (any more), and where there is a counter,
- * the newest of all does: a total order that all share.
+ * the newest of all does: a total order that all share.  Of deletes, too:
+ * whichever stays, the key is deleted.
  */
 static void
 settle_races(CcWork *w, CcKeyState *ks)
@@ -250,7 +257,9 @@ settle_races(CcWork *w, CcKeyState *ks)
 		for (int k = 0; k < ks->n; k++)
 		{
 			if (k != i && cc_exact_newer(&ks->original[k], &ks->original[i]) &&
-				(all || !cc_apart(&ks->original[k], &ks->original[i])))
+				(all || (is_delete(&ks->original[k]) &&
+						 is_delete(&ks->original[i])) ||
+				 !cc_apart(&ks->original[k], &ks->original[i])))
 			{
 				cc_check_race(&ks->original[i]);
 				cc_exact_add_context(ks, ks->original[i].origin,
