@@ -127,6 +127,7 @@ decode_file(const char *data, Size len)
 			s->split[s->n++] = row;
 	}
 	s->next_id = Max(s->next_id, next_id);
+	s->logged = s->next_id - 1;
 	return NULL;
 }
 
