@@ -448,7 +448,9 @@ cc_splits_update(int64 now, int64 peer_timeout, int64 heartbeat)
 		pg_atomic_read_u32(&cc.members->removed) != 0)
 		return;
 	collect_peers(&peers, now, peer_timeout, heartbeat);
-	if (cc.splits->marked != 0 && all_have_mark())
+	/* what waits for a decision is apart, and of islands, by these records */
+	if (cc.splits->marked != 0 && cc_conflict_count(CC_NO_NS) == 0 &&
+		all_have_mark())
 		round.prune = cc.splits->marked;
 	edit_record(follow_peers, &round);
 	for (int i = 0; i < peers.n; i++)
