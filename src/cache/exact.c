@@ -245,6 +245,8 @@ static void
 settle_races(CcWork *w, CcKeyState *ks)
 {
 	bool		all = !cc_namespace_has(w->c->ns, CC_NS_KEEPS);
+	bool		stays[CC_MAX_ORIGINALS] = {false};
+	bool		lost[CC_MAX_ORIGINALS] = {false};
 
 	if (ks->n < 2)
 		return;
@@ -252,22 +254,31 @@ settle_races(CcWork *w, CcKeyState *ks)
 		all |= ks->original[i].type == CC_COUNTER;
 	if (!all && !cc_rule(races))
 		return;
+	/* newest first: what has lost itself beats nobody */
+	for (int turn = 0; turn < ks->n; turn++)
+	{
+		int			next = -1;
+
+		for (int i = 0; i < ks->n; i++)
+		{
+			if (!stays[i] && !lost[i] &&
+				(next < 0 || cc_exact_newer(&ks->original[i], &ks->original[next])))
+				next = i;
+		}
+		for (int i = 0; i < ks->n; i++)
+			lost[next] |= stays[i] &&
+				(all || (is_delete(&ks->original[i]) &&
+						 is_delete(&ks->original[next])) ||
+				 !cc_apart(&ks->original[i], &ks->original[next]));
+		stays[next] = !lost[next];
+	}
 	for (int i = ks->n - 1; i >= 0; i--)
 	{
-		for (int k = 0; k < ks->n; k++)
-		{
-			if (k != i && cc_exact_newer(&ks->original[k], &ks->original[i]) &&
-				(all || (is_delete(&ks->original[k]) &&
-						 is_delete(&ks->original[i])) ||
-				 !cc_apart(&ks->original[k], &ks->original[i])))
-			{
-				cc_check_race(&ks->original[i]);
-				cc_exact_add_context(ks, ks->original[i].origin,
-									 ks->original[i].seq);
-				cc_exact_remove_original(ks, i);
-				break;
-			}
-		}
+		if (!lost[i])
+			continue;
+		cc_check_race(&ks->original[i]);
+		cc_exact_add_context(ks, ks->original[i].origin, ks->original[i].seq);
+		cc_exact_remove_original(ks, i);
 	}
 }
 
@@ -332,12 +343,29 @@ same_entry(const CcEntry *a, const CcEntry *b)
 		a->seq == b->seq && a->type == b->type;
 }
 
+/* Whether a context says nothing that another one does not. */
+static bool
+within_context(const CcKeyState *a, const CcKeyState *b)
+{
+	for (int i = 0; i < a->ncontext; i++)
+	{
+		int			k = 0;
+
+		while (k < b->ncontext && (b->context[k].origin != a->context[i].origin ||
+								   b->context[k].seq < a->context[i].seq))
+			k++;
+		if (k == b->ncontext)
+			return false;
+	}
+	return true;
+}
+
 /* Whether nothing at all is different but what is this node's own. */
 static bool
 unchanged(const CcKeyState *a, const CcKeyState *b)
 {
 	if (!cc_exact_same_originals(a, b) || !same_decision(a, b) ||
-		a->ncontext > b->ncontext || a->served != b->served)
+		!within_context(a, b) || a->served != b->served)
 		return false;
 	for (int i = 0; i < a->n; i++)
 	{

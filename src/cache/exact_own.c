@@ -163,6 +163,9 @@ cc_exact_failed(CcWork *w)
 		return CC_MORE_SCRATCH;
 	if (w->c->state != NULL && !cc_exact_same_originals(ks, w->c->state))
 		return CC_LEAVE;
+	cc_exact_drop_cleared(ks);
+	if (ks->n == 0)
+		return CC_LEAVE;
 	ks->retry_at = w->c->retry_at;
 	if (error != NULL)
 	{

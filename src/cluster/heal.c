@@ -376,9 +376,14 @@ look_at(const CcConflictKey *k, Job *job, int64 now, int64 peer_timeout,
 	CcKeyState *ks = &job->ks;
 	int64		ms = cc_clock_ms();
 
-	if (!cc_conflict_read(k->ns, k->key, k->keylen, ks, &job->buf) ||
-		!cc_siblings_pending(ks))
+	if (!cc_conflict_read(k->ns, k->key, k->keylen, ks, &job->buf))
 		return;
+	if (!cc_siblings_pending(ks))
+	{
+		/* a horizon has left one of them: it is made what is stored, too */
+		cc_conflict_failed(k->ns, k->key, k->keylen, NULL, NULL, 0);
+		return;
+	}
 	if (deciding && cc_heal_is_due(ks, ms))
 		decide(k, job, now);
 	if (cc_rule(ask) && !ks->asked && ms - ks->since > 2 * peer_timeout)

@@ -8,6 +8,7 @@
 #include "history.h"
 
 #include "cache/evict.h"
+#include "cache/store_private.h"
 
 static bool
 active(SimNode *node)
@@ -272,7 +273,7 @@ check_counts(SimNode *node)
 			for (CcHeaderShared *h = cc_store_first(p, b); h != NULL;
 				 h = cc_store_next(p, h))
 			{
-				if (h->ns == CC_NS_SYSTEM || cc_header_type(h) == CC_STUB)
+				if (h->ns == CC_NS_SYSTEM || !cc_list_is_counted(cc_header_list(h)))
 					continue;
 				entries[h->ns]++;
 				chunks[h->ns] += cc_store_chunks((Size) h->keylen + h->vallen);

@@ -282,6 +282,17 @@ set_leaves(SimHistory *k, SimNode *node, int key, SimWrite *x, int w,
 	}
 }
 
+/*
+ * PROTOCOL.md, section 8: where VVs were lost, or memory has forgotten what it
+ * still needed, a value may be merged with one of its own inputs.
+ */
+static bool
+is_exact(SimHistory *k)
+{
+	return sim.stats.crashes == 0 &&
+		sim_set_common(&k->forgotten, &k->forgotten) < 0;
+}
+
 /* What a decision was made from, and that it may be. */
 static void
 set_inputs(SimHistory *k, SimNode *node, int key, SimWrite *x,
@@ -301,7 +312,7 @@ set_inputs(SimHistory *k, SimNode *node, int key, SimWrite *x,
 	}
 	for (int i = 0; i < k->n; i++)
 	{
-		for (int j = 0; j < k->n && x->how == CC_HOW_MERGE; j++)
+		for (int j = 0; j < k->n && x->how == CC_HOW_MERGE && is_exact(k); j++)
 		{
 			int			leaf;
 
@@ -349,8 +360,8 @@ add_write(SimHistory *k, SimNode *node, int key, const CcEntry *e,
 	if (x->decision)
 		sim_set_join(&k->considered, &x->history);
 	if (x->decision && sim.cfg.on_split == CC_SPLIT_MANUAL &&
-		!sim.cfg.policy_changes && x->how != CC_HOW_RESOLVE &&
-		x->how != CC_HOW_HEAL)
+		!sim.cfg.policy_changes && !x->deletes &&
+		x->how != CC_HOW_RESOLVE && x->how != CC_HOW_HEAL)
 		sim_violate("H-manual", "%s decides %s, which is for people",
 					node->name, sim_key_text(key));
 	for (int i = 0; i < w; i++)

@@ -520,7 +520,10 @@ sim_node_crash(SimNode *node, bool power)
 	/* who has stopped has saved all, if it could */
 	if (node->writer != NULL || !cc.state->persist ||
 		sim.now < node->full_until)
+	{
 		sim_counter_crashed(node);
+		sim.stats.crashes++;
+	}
 	sim_net_node_gone(node);
 	sim_fibers_drop(node);
 	node->writer = node->replicator = NULL;

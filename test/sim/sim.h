@@ -274,6 +274,7 @@ typedef struct SimStats
 	uint64		takes;
 	uint64		refused;
 	uint64		starts;
+	uint64		crashes;
 	uint64		exact;			/* counters of which all increments were
 								 * looked for in the end ... */
 	uint64		counted;		/* ... and how many those were */
