@@ -211,6 +211,19 @@ cc_apart_out_of_reach(const CcNodeId *node, const CcNodeId *peer, uint64 hlc)
 	return out;
 }
 
+/*
+ * A touch gives an old value a name that the other side has not seen, but is no
+ * change: what was written over the value in reach of its writer, or after it
+ * had come, follows it.  So where the older of two was touched it must itself
+ * have been written apart.  Under the lock.
+ */
+static bool
+touched_only(const CcEntry *old, int on, int nn, int we)
+{
+	return old->at > old->hlc && !out_of_reach(on, nn, old->hlc) &&
+		!out_of_reach(nn, on, old->hlc) && !out_of_reach(we, on, old->hlc);
+}
+
 bool
 cc_apart(const CcEntry *a, const CcEntry *b)
 {
@@ -230,6 +243,9 @@ cc_apart(const CcEntry *a, const CcEntry *b)
 	we = find_node(&cc.state->id);
 	apart = out_of_reach(an, bn, a->hlc) || out_of_reach(bn, an, b->hlc) ||
 		out_of_reach(we, an, a->hlc) != out_of_reach(we, bn, b->hlc);
+	if (apart)
+		apart = a->hlc < b->hlc ? !touched_only(a, an, bn, we) :
+			!touched_only(b, bn, an, we);
 	cc_unlock(&cc.apart->lock);
 	return apart;
 }

@@ -73,7 +73,9 @@ extern bool cc_apart_out_of_reach(const CcNodeId *node, const CcNodeId *peer,
  * PROTOCOL.md, apart: whether two entries of a key are, by the times at which
  * their values were written (hlc).  Their writers are different nodes and a
  * record says that either was written out of reach of the other's writer; or,
- * for this node, one was and the other was not.
+ * for this node, one was and the other was not.  A touch alone is no change: one
+ * whose value was written in reach of the other's writer, who wrote later, is
+ * not apart from it.
  */
 extern bool cc_apart(const CcEntry *a, const CcEntry *b);
 

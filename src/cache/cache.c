@@ -172,7 +172,7 @@ commit(CcWork *w, bool restamp)
 			cc_siblings_name(&w->dot_at, cc_state_self(), pos);
 		if (w->c->op == CC_OP_TAKE)
 			cc_check_take(e);
-		else if (w->dot_at.origin != NULL)
+		else if (w->dot_at.origin != NULL && !w->c->ask)
 			cc_check_write(e);
 	}
 	if (restamp)

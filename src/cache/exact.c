@@ -238,10 +238,17 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	}
 }
 
+static bool
+is_delete(const CcEntry *e)
+{
+	return e->type == CC_STUB && (e->flags & CC_F_TOMBSTONE) != 0;
+}
+
 /*
  * PROTOCOL.md, races: of two that are not apart the higher version stays.  In a
  * namespace that keeps no conflicts (any more), and where there is a counter,
- * the newest of all does: a total order that all share.
+ * the newest of all does: a total order that all share.  Of deletes, too:
+ * whichever stays, the key is deleted.
  */
 static void
 settle_races(CcWork *w, CcKeyState *ks)
@@ -269,7 +276,9 @@ settle_races(CcWork *w, CcKeyState *ks)
 		}
 		for (int i = 0; i < ks->n; i++)
 			lost[next] |= stays[i] &&
-				(all || !cc_apart(&ks->original[i], &ks->original[next]));
+				(all || (is_delete(&ks->original[i]) &&
+						 is_delete(&ks->original[next])) ||
+				 !cc_apart(&ks->original[i], &ks->original[next]));
 		stays[next] = !lost[next];
 	}
 	for (int i = ks->n - 1; i >= 0; i--)

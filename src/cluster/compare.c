@@ -116,7 +116,9 @@ read_digest(CcDecoder *dec, Digest *d)
 /*
  * PROTOCOL.md, full comparison: whether our entry, original or resolution loses
  * its value.  Where conflicts are kept (keeps) each version is for itself: a
- * newer one says nothing of ours, and one that is not listed is gone.
+ * newer one says nothing of ours.  *gone: the sender has seen it and lists it no
+ * more, so it goes as a whole; of what it forgot without having seen ours only
+ * the value goes, as ours stays a side of the conflict.
  */
 static bool
 condemned(const Digest *d, const CcEntry *e, const uint64 hash[2], bool keeps,
@@ -124,8 +126,9 @@ condemned(const Digest *d, const CcEntry *e, const uint64 hash[2], bool keeps,
 {
 	uint32		n;
 	const DigestKey *k = find_keys(d, hash, &n);
+	bool		seen = cc_vv_get(d->v, e->origin) >= e->seq;
 
-	*gone = keeps;
+	*gone = keeps && seen;
 	for (uint32 i = 0; i < n; i++)
 	{
 		CcEntry		theirs = {0};
@@ -145,7 +148,7 @@ condemned(const Digest *d, const CcEntry *e, const uint64 hash[2], bool keeps,
 			return false;
 	}
 	/* the sender has seen it and has it no more, or forgot it */
-	return cc_vv_get(d->v, e->origin) >= e->seq ||
+	return seen ||
 		cc_floor_get_in(d->floor, d->floor_len, e->hash) >=
 		(cc_rule(floor_version) ? e->hlc : e->at);
 }

@@ -281,6 +281,11 @@ cc_reach_update(int64 now)
 	CcMembersShared *ms = cc.members;
 	uint32		component;
 	bool		changed;
+	uint64		reached;
+
+	/* what is written from now on is later, also where nothing was for long */
+	reached = Max(pg_atomic_read_u64(&cc.state->hlc),
+				  cc_hlc_from_ms(cc_hlc_now_ms(&cc.state->hlc)));
 
 	/* before we look: what comes meanwhile is seen the next time */
 	pg_atomic_write_u32(&ms->link_news, 0);
@@ -300,7 +305,7 @@ cc_reach_update(int64 now)
 
 		if ((component & (1U << i)) != 0)
 		{
-			m->reached_hlc = pg_atomic_read_u64(&cc.state->hlc);
+			m->reached_hlc = reached;
 			m->away_since = 0;
 		}
 		else if (m->away_since == 0)

@@ -121,12 +121,16 @@ decode_file(const char *data, Size len)
 		CcSplit		row;
 
 		if (!decode_row(&r, &row))
+		{
+			s->n = 0;
 			return "a row of it makes no sense";
+		}
 		s->next_id = Max(s->next_id, row.id + 1);
 		if (cc_splits_make_room())
 			s->split[s->n++] = row;
 	}
 	s->next_id = Max(s->next_id, next_id);
+	s->logged = s->next_id - 1;
 	return NULL;
 }
 

@@ -144,28 +144,41 @@ add_row(const CcSplit *row)
  * ------------------------------------------------------------------------
  */
 
-/* A name of an island; false where there is no room for it any more. */
 static bool
+has_name(const char *island, const char *name)
+{
+	Size		len = strlen(name);
+
+	while (*island != '\0')
+	{
+		Size		n = strcspn(island, "\n");
+
+		if (n == len && memcmp(island, name, n) == 0)
+			return true;
+		island += n + (island[n] == '\n');
+	}
+	return false;
+}
+
+/* A name of an island; left out where there is no room for it any more. */
+static void
 add_name(char island[CC_ISLAND_LEN], const char *name)
 {
 	Size		len = strlen(island);
 
-	if (len + strlen(name) + 2 > CC_ISLAND_LEN)
-		return false;
-	strcpy(island + len, name);
-	strcat(island, "\n");
-	return true;
+	if (len + strlen(name) + 2 <= CC_ISLAND_LEN)
+		snprintf(island + len, CC_ISLAND_LEN - len, "%s\n", name);
 }
 
 static void
 fill_islands(CcSplit *row, const CcSplitPeers *peers)
 {
-	(void) add_name(row->island[0], peers->own_name);
+	add_name(row->island[0], peers->own_name);
 	for (int i = 0; i < peers->n; i++)
 	{
 		const CcSplitPeer *p = &peers->peer[i];
 
-		(void) add_name(row->island[p->reached ? 0 : 1], p->name);
+		add_name(row->island[p->reached ? 0 : 1], p->name);
 	}
 }
 
@@ -255,7 +268,8 @@ end_rows(const CcSplitPeers *peers, Findings *f)
 		if (p != NULL)
 			strlcpy(row->peer_name, p->name, CC_NAME_LEN);
 		change_dirty();
-		if (!row->meeting && f->nended < CC_MAX_MEMBERS)
+		/* of who is no member any more that has been told */
+		if (!row->meeting && p != NULL && f->nended < CC_MAX_MEMBERS)
 			f->ended[f->nended++] = *row;
 	}
 	trim_rows();
@@ -291,15 +305,6 @@ begin_rows(const CcSplitPeers *peers, Findings *f)
 static void
 tell_begun(const Findings *f)
 {
-	char		a[LINE_LEN];
-	char		b[LINE_LEN];
-
-	list_island(a, sizeof(a), f->begun[0].island[0]);
-	list_island(b, sizeof(b), f->begun[0].island[1]);
-	cc_log(CC_WARN, "the group is split: %s here, %s out of reach, since about "
-		   "%.1f s ago; both sides go on, and what both change is decided by "
-		   "on_split of its namespace when they meet again", a, b,
-		   (f->begun[0].detected_at - f->begun[0].began_at) / 1000.0);
 	for (int i = 0; i < f->nbegun; i++)
 	{
 		char		island[2][ISLAND_TEXT];
@@ -310,6 +315,44 @@ tell_begun(const Findings *f)
 				 "\"split\": " UINT64_FORMAT ", \"island_a\": [%s], "
 				 "\"island_b\": [%s]", f->begun[i].id, island[0], island[1]);
 	}
+}
+
+/*
+ * One line for the log for all that were lost at about the same time: once of
+ * everybody who cannot be reached now that has been noticed, or some have come
+ * back.
+ */
+static void
+log_begun(const CcSplitPeers *peers)
+{
+	CcSplitsShared *s = cc.splits;
+	CcSplit		row;
+	char		a[LINE_LEN];
+	char		b[LINE_LEN];
+
+	for (int i = 0; i < peers->n; i++)
+	{
+		if (!peers->peer[i].reached && !peers->peer[i].out)
+			return;
+	}
+	memset(&row, 0, sizeof(row));
+	cc_lock_exclusive(&s->lock);
+	for (int i = 0; i < s->n; i++)
+	{
+		/* the last one knows best who is on which side */
+		if (!s->split[i].meeting && s->split[i].id > s->logged)
+			row = s->split[i];
+	}
+	s->logged = s->next_id - 1;
+	cc_unlock(&s->lock);
+	if (row.id == 0)
+		return;
+	list_island(a, sizeof(a), row.island[0]);
+	list_island(b, sizeof(b), row.island[1]);
+	cc_log(CC_WARN, "the group is split: %s here, %s out of reach, since about "
+		   "%.1f s ago; both sides go on, and what both change is decided by "
+		   "on_split of its namespace when they meet again", a, b,
+		   (row.detected_at - row.began_at) / 1000.0);
 }
 
 /* How many namespaces of each policy there are; "" when all are latest. */
@@ -369,6 +412,7 @@ cc_splits_note(const CcSplitPeers *peers)
 
 	/* nearly always there is nothing to be done */
 	cc_lock_shared(&s->lock);
+	news = s->logged + 1 < s->next_id;
 	for (int i = 0; i < s->n && !news; i++)
 		news = s->split[i].healed_at == 0;
 	cc_unlock(&s->lock);
@@ -390,8 +434,8 @@ cc_splits_note(const CcSplitPeers *peers)
 		s->tell_at = cc_monotonic_ms() + TELL_FIRST;
 		tell_ended(f);
 	}
-	if (f->nbegun > 0)
-		tell_begun(f);
+	tell_begun(f);
+	log_begun(peers);
 	cc_free(f);
 }
 
@@ -538,7 +582,8 @@ sum_ended(int64 since, CcSplit *sum)
 
 		if (row->id == 0 || row->healed_at < since)
 			continue;
-		(void) add_name(sum->island[1], row->peer_name);
+		if (!has_name(sum->island[1], row->peer_name))
+			add_name(sum->island[1], row->peer_name);
 		sum->conflicts += row->conflicts;
 		sum->kept_ours += row->kept_ours;
 		sum->kept_theirs += row->kept_theirs;

@@ -27,6 +27,9 @@
 #include "cluster/entries.h"
 #include "cluster/heal.h"
 
+/* Ms between two tries of a link, about */
+#define RETRY_MS	1000
+
 typedef struct Span
 {
 	CcNodeId	peer;
@@ -405,6 +408,9 @@ collect_peers(CcSplitPeers *peers, int64 now, int64 peer_timeout,
 	uint64		ready = pg_atomic_read_u64(&cc.splits->ready);
 	uint32		component = cc_reach_component();
 
+	/* who is heard may yet be about to answer: a try takes its time */
+	int64		half_open = 2 * peer_timeout + RETRY_MS;
+
 	peers->n = 0;
 	cc_lock_shared(&ms->lock);
 	name_member(peers->own_name, &ms->member[ms->self]);
@@ -426,7 +432,7 @@ collect_peers(CcSplitPeers *peers, int64 now, int64 peer_timeout,
 		p->away_ms = now - Min(m->away_since, heard != 0 ? heard : now);
 		p->out = ready != 0 && !p->reached &&
 			(m->state == CC_PEER_DOWN ||
-			 (m->away_since != 0 && now - m->away_since >= peer_timeout));
+			 (m->away_since != 0 && now - m->away_since >= half_open));
 		peers->n++;
 	}
 	cc_unlock(&ms->lock);
@@ -442,7 +448,9 @@ cc_splits_update(int64 now, int64 peer_timeout, int64 heartbeat)
 		pg_atomic_read_u32(&cc.members->removed) != 0)
 		return;
 	collect_peers(&peers, now, peer_timeout, heartbeat);
-	if (cc.splits->marked != 0 && all_have_mark())
+	/* what waits for a decision is apart, and of islands, by these records */
+	if (cc.splits->marked != 0 && cc_conflict_count(CC_NO_NS) == 0 &&
+		all_have_mark())
 		round.prune = cc.splits->marked;
 	edit_record(follow_peers, &round);
 	for (int i = 0; i < peers.n; i++)

@@ -5,8 +5,8 @@
  *	  of them.
  *
  * A split from a member begins when nobody whom we reach can reach it and it
- * was declared down, or has not been reached for peer_timeout though we hear
- * it; it is written back by peer_timeout plus two heartbeats
+ * was declared down, or has not been reached for more than twice peer_timeout
+ * though we hear it; it is written back by peer_timeout plus two heartbeats
  * from when it was last reached, but not beyond when we became ready.  It ends
  * when it is reached again.  With a member that is met for the first time it
  * began ever.  At our start what was open ends where our knowledge ends, our
@@ -89,6 +89,7 @@ typedef struct CcSplitsShared
 	pg_atomic_uint32 dirty;		/* not in the file yet */
 	int64		saved_at;		/* monotonic ms; the writer's */
 	uint64		next_id;
+	uint64		logged;			/* rows up to this id are in the log */
 	int			cap;
 	int			n;				/* oldest first */
 	CcSplit		split[FLEXIBLE_ARRAY_MEMBER];

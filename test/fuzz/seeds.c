@@ -14,6 +14,7 @@
 
 #include "cache/counter.h"
 #include "cache/namespace.h"
+#include "cluster/splits.h"
 
 #define A	0
 #define B	1
@@ -193,6 +194,9 @@ run(CcBuf *to, CcBuf *replies)
 		add(replies, 'r', r.reply.buf.data, r.reply.buf.len);
 		world_go(A);
 		now += 2;
+		/* link states and split records are in what follows */
+		(void) cc_reach_update(now);
+		cc_splits_update(now, 3000, 250);
 		status = cc_sender_reply(s, now, r.reply.buf.data, r.reply.buf.len);
 		if (status != CC_OK)
 		{

@@ -9,6 +9,7 @@
 
 #include "cache/conflict.h"
 #include "cache/namespace.h"
+#include "cluster/heal.h"
 
 #define ORIGINS			64
 #define GENERATIONS		2

@@ -120,8 +120,9 @@ foreach my $which (1 .. 3)
 	my $log = slurp_file($group->node($which)->logfile, $offset{$which});
 	like($log, qr/cachecluster[^\n]*split[^\n]*node1/i,
 		"node$which: the log says who was split from whom");
-	like($log, qr/cache_heal\(/,
-		"node$which: and with which statement the rest is healed");
+	$group->wait_for_log($which, qr/20 conflicts.*SELECT cache_heal\(/,
+		$offset{$which});
+	pass("node$which: and with which statement the rest is healed");
 }
 
 # What people decide waits for them, on all nodes.
