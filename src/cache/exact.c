@@ -484,9 +484,18 @@ note_decision(CcWork *w, CcKeyState *ours, const CcKeyState *result)
 	w->was_conflict = true;
 }
 
+/* A decision is above all that it was made from. */
+static const CcEntry *
+newest_of(const CcKeyState *ks)
+{
+	return ks->resolved ? &ks->resolution :
+		&ks->original[cc_exact_newest_original(ks)];
+}
+
 /*
  * Nothing is left of either side, as each has seen what the other holds: what
- * races made of them was different.  The newest of all stays, in an order that
+ * races or decisions made of them was different.  The newest of all stays, in an
+ * order that
  * both share.  Where nothing was here it has been replaced and forgotten; but a
  * decision about it that we have not seen is news.
  */
@@ -506,10 +515,10 @@ nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		admit(w, &result->resolution);
 		return false;
 	}
-	result->original[0] = ours->original[cc_exact_newest_original(ours)];
+	result->original[0] = *newest_of(ours);
 	if (theirs->n > 0)
 	{
-		const CcEntry *e = &theirs->original[cc_exact_newest_original(theirs)];
+		const CcEntry *e = newest_of(theirs);
 
 		if (cc_exact_newer(e, &result->original[0]))
 		{

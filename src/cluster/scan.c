@@ -45,7 +45,9 @@ cc_scan_seen(CcSender *s, CcPartitionShared *p, CcHeaderShared *h)
 {
 	if (likely((cc_header_flags(h) & CC_F_SIBLINGS) == 0))
 		return cc_sender_seen(s, h->origin, h->seq);
-	return cc_siblings_all(p, h, is_seen, s);
+	/* a dot in the context is seen like any: by it a question travels */
+	return cc_siblings_all(p, h, is_seen, s) &&
+		cc_siblings_covered(p, h, &s->hs);
 }
 
 void
