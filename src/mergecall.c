@@ -94,6 +94,30 @@ become_owner(CcMergeCall *m, Oid owner)
 							 true, 0, false);
 }
 
+/*
+ * What stands beside the function, and the extension's types, can be named as
+ * where it was made.  Whoever can create there could change the function's
+ * surroundings anyway; pg_catalog comes first.
+ */
+static void
+set_search_path(CcMergeCall *m)
+{
+	char	   *beside = get_namespace_name(get_func_namespace(m->function));
+	char	   *types =
+		get_namespace_name(get_rel_namespace(get_typ_typrelid(m->sig.entry)));
+	StringInfoData path;
+
+	initStringInfo(&path);
+	appendStringInfoString(&path, "pg_catalog");
+	if (beside != NULL)
+		appendStringInfo(&path, ", %s", quote_identifier(beside));
+	if (types != NULL)
+		appendStringInfo(&path, ", %s", quote_identifier(types));
+	appendStringInfoString(&path, ", pg_temp");
+	(void) set_config_option("search_path", path.data, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
 void
 cc_mergecall_begin(CcMergeCall *m, const CcDeclaration *d, const Jsonb *state)
 {
@@ -107,6 +131,7 @@ cc_mergecall_begin(CcMergeCall *m, const CcDeclaration *d, const Jsonb *state)
 	m->function = cc_mergesig_find(d->merge);
 	cc_mergesig_check(m->function, &m->sig);
 	cc_mergesig_check_execute(m->function, owner);
+	set_search_path(m);
 	m->fetcher = InvalidOid;
 	if (d->fetcher[0] != '\0')
 	{

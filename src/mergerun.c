@@ -90,8 +90,8 @@ tell(CcMergeRun *r, const CcMergeItem *item)
 					 "cause is mended: SELECT cache_heal(%s).%s",
 					 quote_literal_cstr(ns->name),
 					 is_not_found(r->sqlstate) ? " The search_path of merge "
-					 "functions is pg_catalog, pg_temp unless they set "
-					 "another: name what is yours with its schema." : "")));
+					 "functions has their own schema and the extension's "
+					 "unless they set another: name the rest with its schema." : "")));
 }
 
 /* Nothing of the namespace can be merged: all that is due has the error. */

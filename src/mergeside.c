@@ -87,12 +87,17 @@ is_text(Datum value, const char *data, Size len)
 		memcmp(VARDATA_ANY(t), data, len) == 0;
 }
 
-/* A text as a value of the type is stored; it lies in m->memory. */
+/*
+ * A text as a value of the type is stored.  It lies in m->memory; what is of
+ * use on the way there only goes with the key, or a batch would touch many
+ * times the memory that its values need.
+ */
 static void
 convert(CcMergeCall *m, CcType type, Datum value, CcEntry *e)
 {
-	MemoryContext old = MemoryContextSwitchTo(m->memory);
 	char	   *cstring = TextDatumGetCString(value);
+	char	   *bytes = cstring;
+	Size		len;
 
 	if (type == CC_JSONB)
 	{
@@ -100,21 +105,21 @@ convert(CcMergeCall *m, CcType type, Datum value, CcEntry *e)
 
 		jb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 												CStringGetDatum(cstring)));
-		cstring = JsonbToCString(NULL, &jb->root, VARSIZE(jb));
+		bytes = JsonbToCString(NULL, &jb->root, VARSIZE(jb));
 	}
-	e->value = cstring;
-	e->vallen = strlen(cstring);
+	len = strlen(bytes);
 	if (type == CC_BYTEA)
 	{
 		bytea	   *b;
 
 		b = DatumGetByteaPP(DirectFunctionCall1(byteain,
 												CStringGetDatum(cstring)));
-		e->value = VARDATA_ANY(b);
-		e->vallen = VARSIZE_ANY_EXHDR(b);
+		bytes = VARDATA_ANY(b);
+		len = VARSIZE_ANY_EXHDR(b);
 	}
-	MemoryContextSwitchTo(old);
-	cc_write_check_size(e->vallen);
+	cc_write_check_size(len);
+	e->value = memcpy(MemoryContextAlloc(m->memory, len), bytes, len);
+	e->vallen = (uint32) len;
 }
 
 static bool

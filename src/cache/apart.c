@@ -128,10 +128,11 @@ set_record(const CcNodeId *owner, const char *value, uint32 len, int n)
 	int			node = n > 0 ? find_or_add_node(owner, NOBODY) :
 		find_node(owner);
 	CcReader	r;
+	uint16		before;
 
 	if (node == NOBODY)
 		return;
-	pg_atomic_write_u32(&a->any, pg_atomic_read_u32(&a->any) - a->n[node]);
+	before = a->n[node];
 	a->n[node] = 0;
 	cc_reader_init(&r, value, len);
 	(void) cc_read_u16(&r);
@@ -156,7 +157,9 @@ set_record(const CcNodeId *owner, const char *value, uint32 len, int n)
 		v->to = to;
 		a->n[node]++;
 	}
-	pg_atomic_write_u32(&a->any, pg_atomic_read_u32(&a->any) + a->n[node]);
+	/* at once: who reads it without the lock never finds less than there is */
+	pg_atomic_write_u32(&a->any,
+						pg_atomic_read_u32(&a->any) - before + a->n[node]);
 }
 
 void

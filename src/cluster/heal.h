@@ -167,7 +167,10 @@ extern bool cc_heal_walk_some(uint16 ns, CcOneSidedWalk *w, CcOneSided *out,
 /* Deletes it or stores another value, if it still has this version. */
 extern CcResult cc_heal_walk_apply(const CcOneSided *c, const CcDecision *d);
 
-/* HLC up to which no walk needs the records of splits any more. */
+/*
+ * HLC up to which neither a walk nor a conflict needs the records of splits any
+ * more.
+ */
 extern uint64 cc_heal_walked_all(void);
 
 /*

@@ -98,6 +98,9 @@ cc_heal_walked_all(void)
 	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
 	uint64		all = PG_UINT64_MAX;
 
+	/* islands are asked for when a conflict is decided, be that by people */
+	if (cc_conflict_count(CC_NO_NS) > 0)
+		return 0;
 	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
 	{
 		if (is_walked((uint16) ns))

@@ -14,6 +14,7 @@
 
 #include <time.h>
 
+#include "cache/apart.h"
 #include "cache/cache.h"
 #include "cache/evict.h"
 #include "cache/expire.h"

@@ -16,10 +16,11 @@ my $top = "$FindBin::Bin/../..";
 my @sources = (
 	"$FindBin::Bin/chunk.c",
 	map { "$top/src/$_.c" }
-	  qw(cache/cache cache/read cache/redot cache/durable cache/store cache/store_change
-	  cache/floor cache/state cache/changelog
-	  cache/siblings cache/exact
-	  cache/exact_own cache/exact_state cache/apart cache/conflictlog cache/evict cache/expire cache/counter cache/extra cache/namespace
+	  qw(cache/cache cache/decide cache/take cache/work cache/read cache/redot
+	  cache/durable cache/store cache/store_change cache/floor cache/state
+	  cache/changelog cache/siblings cache/exact cache/exact_own
+	  cache/exact_state cache/apart cache/conflict cache/conflictlog
+	  cache/evict cache/expire cache/counter cache/extra cache/namespace
 	  cache/replay base/codec base/hlc base/vv));
 
 sub build
