@@ -168,6 +168,13 @@ excused(SimHistory *k, int w, uint64 horizon)
 {
 	SimWrite   *x = k->write[w];
 
+	for (int i = 0; i < k->n; i++)
+	{
+		/* of the same node the later one stays, of none that are kept, too */
+		if (k->write[i]->hlc > x->hlc && (sim.cfg.policy_changes ||
+			(k->write[i]->writer == x->writer && !k->write[i]->decision)))
+			return true;
+	}
 	return x->hlc <= horizon || (x->over != 0 && x->over <= cc_clock_ms()) ||
 		sim_set_has(&k->lost, w) || sim_set_has(&k->raced, w) ||
 		sim_set_has(&k->forgotten, w);
