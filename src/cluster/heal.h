@@ -97,6 +97,10 @@ typedef struct CcHealShared
 	int64		pass_began;		/* monotonic ms, as the next ones */
 	int64		next_pass;
 	int64		next_slow;
+	bool		pass_again;		/* it asks again about what was asked about */
+	int64		again_since;	/* cc_reach_since at ... */
+	int64		again_wait;		/* ms between two such passes */
+	int64		again_at;
 	int64		ask_second;		/* in which so many were asked about */
 	int			asked;
 	CcConflictWalk look[CC_MAX_NAMESPACES]; /* cc_heal_merger_wanted */
@@ -150,6 +154,9 @@ extern bool cc_heal_is_due(const CcKeyState *ks, int64 now_ms);
 
 /* Whether a merger has something to do in this namespace now. */
 extern bool cc_heal_merger_wanted(uint16 ns);
+
+/* The resolver's word that a namespace need not be walked, where it is missing. */
+extern void cc_heal_say_walked(void);
 
 /*
  * Whether a walk of the namespace is due, and its beginning; the next changes
