@@ -42,6 +42,8 @@ typedef struct CcApartShared
 	CcLock		lock;
 	pg_atomic_uint32 any;		/* intervals in all; 0: nothing is apart, and
 								 * nobody need take the lock */
+	pg_atomic_uint32 changes;	/* counts the records that were stored, for who
+								 * tells of them */
 	uint32		cap;			/* intervals that a node can have here */
 	uint32		nnodes;
 	CcNodeId	node[CC_APART_NODES];

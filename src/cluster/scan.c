@@ -14,6 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "cache/apart.h"
 #include "cache/namespace.h"
 #include "cache/siblings.h"
 #include "cluster/compare.h"
@@ -149,6 +150,37 @@ typedef struct DigestKeys
 	CcSender   *s;
 	uint64		hash[2];
 } DigestKeys;
+
+uint64
+cc_scan_put_records(CcSender *s)
+{
+	CcNodeId	id[CC_MAX_MEMBERS];
+	char		key[CC_APART_KEY_LEN];
+	uint32		changes = pg_atomic_read_u32(&cc.apart->changes);
+	uint64		told = 0;
+	int			n;
+	CcBuf		buf;
+
+	if (changes == s->records)
+		return 0;
+	s->records = changes;
+	n = cc_membership_list(id);
+	cc_buf_init(&buf);
+	for (int i = 0; i < n; i++)
+	{
+		CcEntry		e;
+
+		buf.len = 0;
+		if (!cc_cache_peek(CC_NS_SYSTEM, key, cc_apart_key(&id[i], key), &e,
+						   &buf) ||
+			cc_sender_seen(s, e.origin, e.seq))
+			continue;
+		cc_encode_entry(&s->out, &e);
+		told++;
+	}
+	cc_buf_free(&buf);
+	return told;
+}
 
 static bool
 put_digest_key(const CcEntry *e, void *arg)
