@@ -413,10 +413,12 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 
 /*
  * Which namespaces are local here comes before any digest, which does not list
- * their keys: who has not heard of it yet would take that for a loss.
+ * their keys: who has not heard of it yet would take that for a loss.  And which
+ * keep conflicts comes before their entries: who has not heard of that would
+ * settle as a race what others keep.
  */
 static void
-put_local_declarations(CcSender *s, uint64 *entries)
+put_declarations(CcSender *s, uint64 *entries)
 {
 	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
 	CcBuf		buf;
@@ -427,7 +429,7 @@ put_local_declarations(CcSender *s, uint64 *entries)
 		char		key[CC_SYSTEM_KEY_MAX];
 		CcEntry		e;
 
-		if (!cc_namespace_has(ns, CC_NS_LOCAL))
+		if (!cc_namespace_has(ns, CC_NS_LOCAL | CC_NS_KEEPS))
 			continue;
 		buf.len = 0;
 		if (cc_cache_peek(CC_NS_SYSTEM, key,
@@ -488,7 +490,7 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 	if (full && s->first_batch)
 		*flags |= CC_MSG_F_FULL_BEGIN;
 	if (s->first_batch)
-		put_local_declarations(s, entries);
+		put_declarations(s, entries);
 
 	if (s->phase == CC_SEND_FLOOR)
 	{
