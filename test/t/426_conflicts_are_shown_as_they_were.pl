@@ -150,4 +150,19 @@ is($group->psql(1, q{
 		WHERE namespace = 'many'}), "\n0", 'until it is reset');
 $group->same_contents('all hold the same');
 
+# Many at once by people: not one is passed over.
+$group->part([1], [2]);
+$group->psql($_, qq{
+	SELECT count(cache_put('all' || i, 'of $_', namespace => 'manual'))
+	FROM generate_series(1, 20000) i}) foreach 1, 2;
+$group->rejoin;
+is($group->psql(1, q{SELECT cache_heal('manual')}), 20000,
+	'cache_heal counts what waits for people');
+is($group->psql(1, q{SELECT cache_heal('manual', 'node2')}), 20000,
+	'and decides all of it for a winner');
+$group->wait_converged;
+is($group->psql($_, q{SELECT count(*) FROM cache_entries('all%', 'manual')
+	WHERE value = 'of 2'}), 20000, "node$_ has the winner's") foreach 1, 2;
+$group->same_contents('all hold the same after that');
+
 done_testing();
