@@ -185,6 +185,17 @@ cc_heal_request(uint16 ns)
 	}
 }
 
+/*
+ * HLC of the last word on the conflicts of a namespace: by cache_heal, or by a
+ * declaration, as a new policy decides what waits.
+ */
+static uint64
+last_word(uint16 ns)
+{
+	return Max(pg_atomic_read_u64(&cc.heal->requested[ns]),
+			   pg_atomic_read_u64(&cc_namespace(ns)->version));
+}
+
 /* What was asked for is tried again on all nodes: any may be the resolver. */
 static void
 heed_requests(void)
@@ -193,9 +204,7 @@ heed_requests(void)
 
 	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
 	{
-		uint64		requested = pg_atomic_read_u64(&cc.heal->requested[ns]);
-
-		if (cc_atomic_raise(&cc.heal->heeded[ns], requested))
+		if (cc_atomic_raise(&cc.heal->heeded[ns], last_word((uint16) ns)))
 			cc_conflict_retry((uint16) ns);
 	}
 }
@@ -496,7 +505,7 @@ cc_heal_has_stopped(uint16 ns)
 	uint64		stopped = pg_atomic_read_u64(&cc.heal->stopped[ns]);
 
 	return stopped != 0 &&
-		pg_atomic_read_u64(&cc.heal->requested[ns]) <= stopped &&
+		last_word(ns) <= stopped &&
 		pg_atomic_read_u64(&cc.heal->ripe) <= stopped;
 }
 
