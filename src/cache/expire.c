@@ -103,8 +103,9 @@ is_dead(const CcEntry *e, void *arg)
 
 /*
  * A key with siblings, that are folded before.  Its deadline is only that of
- * what is served; where nothing of it lives it is no conflict, and goes once
- * all members have seen all of it.
+ * what is served; where nothing of it lives it goes once all members have seen
+ * all of it.  One that is pending is decided first, on all nodes: whoever
+ * forgot it would not decide what others still have a value of.
  */
 static bool
 visit_siblings(CcPartitionShared *p, CcHeaderShared *h, int64 now)
@@ -114,7 +115,8 @@ visit_siblings(CcPartitionShared *p, CcHeaderShared *h, int64 now)
 		cc_store_remove(p, h);
 		return true;
 	}
-	if (cc_siblings_stable(p, h) && cc_evict_settled(p) &&
+	if ((cc_header_flags(h) & CC_F_PENDING) == 0 &&
+		cc_siblings_stable(p, h) && cc_evict_settled(p) &&
 		cc_siblings_all(p, h, is_dead, &now))
 	{
 		cc_evict_forget(p, h);

@@ -118,6 +118,9 @@ typedef struct CcHealShared
 	uint32		ntarget;
 	uint64		target[CC_MAX_ORIGINS];
 
+	/* by namespace: what was found, or made, to be said of `walked` to all */
+	uint64		said[CC_MAX_NAMESPACES];
+
 	/* decisions by namespace that the log was not told of yet */
 	CcHealTally tally[CC_MAX_NAMESPACES];
 	bool		tallied;		/* there are some */

@@ -316,9 +316,10 @@ pass_over(uint64 ripe)
 {
 	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
 
-	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	/* what is not known yet has nothing that was written before */
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < CC_MAX_NAMESPACES; ns++)
 	{
-		if (!is_walked((uint16) ns))
+		if (ns >= n || !is_walked((uint16) ns))
 			cc_atomic_raise(&cc.heal->walked[ns], ripe);
 	}
 }

@@ -92,6 +92,22 @@ ask(SimHistory *k, SimNode *node, int key, Answer *a)
 	}
 }
 
+/*
+ * Whether two nodes wait for people to decide the same, or neither does.  Where
+ * memory has taken what it needs for that one of them may have nothing.
+ */
+static bool
+wait_for_same(SimHistory *k, const Answer *a, const Answer *b)
+{
+	SimSet		all = a->originals;
+
+	sim_set_join(&all, &b->originals);
+	if (sim_set_common(&all, &k->lost) >= 0)
+		return true;
+	return a->pending == b->pending &&
+		(!a->pending || sim_set_equal(&a->originals, &b->originals));
+}
+
 /* Originals that wait for people are to be the same ones everywhere. */
 const char *
 sim_heal_unequal(void)
@@ -110,9 +126,7 @@ sim_heal_unequal(void)
 			if (!active(&sim.node[i]))
 				continue;
 			ask(k, &sim.node[i], key, first.node == NULL ? &first : &a);
-			if (first.node == &sim.node[i] || (!first.pending && !a.pending) ||
-				(first.pending && a.pending &&
-				 sim_set_equal(&first.originals, &a.originals)))
+			if (first.node == &sim.node[i] || wait_for_same(k, &first, &a))
 				continue;
 			snprintf(text, sizeof(text), "pending: %s of %s and %s differs",
 					 sim_key_text(key), first.node->name, a.node->name);
@@ -154,6 +168,13 @@ excused(SimHistory *k, int w, uint64 horizon)
 {
 	SimWrite   *x = k->write[w];
 
+	for (int i = 0; i < k->n; i++)
+	{
+		/* of the same node the later one stays, of none that are kept, too */
+		if (k->write[i]->hlc > x->hlc && (sim.cfg.policy_changes ||
+			(k->write[i]->writer == x->writer && !k->write[i]->decision)))
+			return true;
+	}
 	return x->hlc <= horizon || (x->over != 0 && x->over <= cc_clock_ms()) ||
 		sim_set_has(&k->lost, w) || sim_set_has(&k->raced, w) ||
 		sim_set_has(&k->forgotten, w);
@@ -190,11 +211,10 @@ check_equal(SimHistory *k, int key, const Answer *a, int n, uint64 horizon)
 		bool		held = a[0].served >= 0 && a[i].served >= 0;
 		int			w = Max(a[0].served, a[i].served);
 
-		if (a[0].pending != a[i].pending ||
-			(a[0].pending && !sim_set_equal(&a[0].originals, &a[i].originals)))
+		if (!wait_for_same(k, &a[0], &a[i]))
 			sim_violate("H-pending", "%s and %s have different conflicts of %s, or one of them none",
 						a[0].node->name, a[i].node->name, sim_key_text(key));
-		if (a[0].pending || a[0].served == a[i].served ||
+		if (a[0].pending || a[i].pending || a[0].served == a[i].served ||
 			(!held && excused(k, w, horizon)))
 			continue;
 		sim_violate("P3-differ", "%s serves %s of %s, %s %s", a[0].node->name,

@@ -571,6 +571,7 @@ sim_history_read(SimNode *node, int key, const CcEntry *e)
 		for (int b = 0; b < k->n; b++)
 		{
 			if (sim_set_has(&s->shown, b) &&
+				k->write[b]->hlc > sim_horizon(SIM_KEPT) &&
 				sim_set_has(&k->write[b]->history, a))
 				sim_violate("H-backwards", "%s serves %s of %s, but had served %s, which has replaced it",
 							node->name, sim_write_text(k, a),

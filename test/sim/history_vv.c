@@ -25,12 +25,13 @@ has_seen(SimHistory *k, const SimSet *seen, int w)
 		inputs = !sim_set_has(&k->write[w]->inputs, i) || has_seen(k, seen, i);
 	if (inputs)
 		return true;
-	if (!sim_set_has(&k->raced, w))
-		return false;
 	for (int i = 0; i < k->n; i++)
 	{
+		/* what a node writes later is never apart from what it wrote before */
 		if (i != w && sim_set_has(seen, i) &&
-			k->write[i]->hlc >= k->write[w]->hlc)
+			k->write[i]->hlc >= k->write[w]->hlc &&
+			(sim_set_has(&k->raced, w) || sim.cfg.policy_changes ||
+			 k->write[i]->writer == k->write[w]->writer))
 			return true;
 	}
 	return false;

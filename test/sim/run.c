@@ -274,8 +274,8 @@ begin_end(void)
 
 		node->full_until = node->stall_until = 0;
 		/* clocks too far apart would split the group for ever */
-		node->offset_ms = Max(-sim.cfg.max_skew_ms / 3,
-							  Min(sim.cfg.max_skew_ms / 3, node->offset_ms));
+		node->offset_ms = Max(sim.cfg.skew_ms - sim.cfg.max_skew_ms / 2,
+							  node->offset_ms);
 		if (!node->exists || node->removed)
 			continue;
 		if (node->up && !node->stopping)
