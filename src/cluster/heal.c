@@ -355,7 +355,10 @@ decide(const CcConflictKey *k, Job *job, int64 now)
 						   cc_clock_ms() + 60 * 1000);
 }
 
-/* PROTOCOL.md, ask: once for each time that a key is pending. */
+/*
+ * PROTOCOL.md, ask: each time that a key has been pending for twice as long,
+ * since what came as somebody's question may be older than all answers.
+ */
 static void
 ask(const CcConflictKey *k, const CcKeyState *ks, int64 now)
 {
@@ -395,7 +398,8 @@ look_at(const CcConflictKey *k, Job *job, int64 now, int64 peer_timeout,
 	}
 	if (deciding && cc_heal_is_due(ks, ms))
 		decide(k, job, now);
-	if (cc_rule(ask) && !ks->asked && ms - ks->since > 2 * peer_timeout)
+	if (cc_rule(ask) &&
+		ms - ks->since > 2 * peer_timeout << Min(ks->tries, 10))
 		ask(k, ks, now);
 }
 
