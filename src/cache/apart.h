@@ -65,6 +65,13 @@ extern void cc_apart_applied(const CcEntry *e);
 #define CC_APART_KEY_LEN	(1 + CC_ID_LEN)
 extern uint16 cc_apart_key(const CcNodeId *node, char key[CC_APART_KEY_LEN]);
 
+/* The i-th interval of a node's record, under the lock. */
+static inline const CcInterval *
+cc_apart_interval(uint32 node, uint32 i)
+{
+	return &cc.apart->interval[(Size) node * cc.apart->cap + i];
+}
+
 /*
  * Whether a record of `node` says that `peer` was out of its reach at hlc.
  */

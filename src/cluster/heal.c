@@ -72,6 +72,7 @@ cc_heal_init(void *mem)
 	for (int i = 0; i < CC_MAX_NAMESPACES; i++)
 	{
 		pg_atomic_init_u64(&h->walked[i], 0);
+		pg_atomic_init_u64(&h->told[i], 0);
 		pg_atomic_init_u64(&h->requested[i], 0);
 		pg_atomic_init_u64(&h->heeded[i], 0);
 		pg_atomic_init_u64(&h->stopped[i], 0);
@@ -149,6 +150,7 @@ cc_heal_note(const char *key, uint16 keylen)
 	CcBuf		buf;
 	CcEntry		e;
 	CcReader	r;
+	uint64		walked;
 	uint16		ns;
 
 	if (keylen < 3 || (key[0] != 'w' && key[0] != 'q') ||
@@ -161,7 +163,11 @@ cc_heal_note(const char *key, uint16 keylen)
 		if (key[0] == 'q')
 			cc_atomic_raise(&cc.heal->requested[ns], e.hlc);
 		else
-			cc_atomic_raise(&cc.heal->walked[ns], cc_read_u64(&r));
+		{
+			walked = cc_read_u64(&r);
+			cc_atomic_raise(&cc.heal->told[ns], walked);
+			cc_atomic_raise(&cc.heal->walked[ns], walked);
+		}
 	}
 	cc_buf_free(&buf);
 }

@@ -57,7 +57,7 @@ typedef struct CcOneSidedWalk
 	int			partition;
 	uint32		bucket;
 	uint64		after;			/* ends of splits that count: above this */
-	uint64		upto;			/* and not above this; from cc_heal_walk_begin */
+	uint64		upto;			/* and not above this */
 } CcOneSidedWalk;
 
 /* What was decided of a namespace's conflicts, for the log. */
@@ -75,6 +75,7 @@ typedef struct CcHealShared
 	/* by namespace: HLC of the end of splits up to which it was walked; HLC of
 	 * the last request by cache_heal, and up to which it was heeded */
 	pg_atomic_uint64 walked[CC_MAX_NAMESPACES];
+	pg_atomic_uint64 told[CC_MAX_NAMESPACES];	/* what its entry says of it */
 	pg_atomic_uint64 requested[CC_MAX_NAMESPACES];
 	pg_atomic_uint64 heeded[CC_MAX_NAMESPACES];
 
@@ -194,6 +195,13 @@ extern bool cc_heal_walk_waiting(void);
 extern bool cc_heal_is_full(uint16 ns);
 
 /*
+ * Whether the namespace has an island policy; and whether it is walked, for
+ * that or a full form.
+ */
+extern bool cc_heal_is_island(uint16 ns);
+extern bool cc_heal_is_walked(uint16 ns);
+
+/*
  * Whether the merge function has said stop, and neither cache_heal nor the end
  * of another split has come since.
  */
@@ -202,7 +210,7 @@ extern bool cc_heal_has_stopped(uint16 ns);
 /* The key of a 'w' or 'q' entry; returns its length. */
 extern uint16 cc_heal_key(uint16 ns, char letter, char key[CC_SYSTEM_KEY_MAX]);
 
-/* cache_heal: asks the resolver to try all of a namespace (CC_NO_NS: all) now. */
+/* cache_heal: asks for all of a namespace (CC_NO_NS: all) to be tried now. */
 extern void cc_heal_request(uint16 ns);
 
 /*
