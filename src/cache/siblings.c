@@ -508,18 +508,6 @@ cc_siblings_name(const CcDotPlace *place, uint16 origin, uint64 seq)
 	cc_buf_put_u64(&out, seq);
 }
 
-bool
-cc_siblings_stable(CcPartitionShared *p, CcHeaderShared *h)
-{
-	return cc_siblings_all(p, h, is_stable, NULL);
-}
-
-static bool
-is_covered(const CcEntry *e, void *arg)
-{
-	return cc_vv_get(arg, e->origin) >= e->seq;
-}
-
 /* The dots of a block's context. */
 static void
 read_context(Heads *b, CcReader *r)
@@ -527,6 +515,40 @@ read_context(Heads *b, CcReader *r)
 	uint32		len = b->head.ncontext * CC_SIB_DOT;
 
 	cc_reader_init(r, b->data + b->heads - len, len);
+}
+
+/* Whether every dot of a block's context is stable. */
+static bool
+context_stable(Heads *b)
+{
+	CcReader	r;
+
+	read_context(b, &r);
+	for (int i = 0; i < b->head.ncontext; i++)
+	{
+		uint16		origin = cc_read_u16(&r);
+
+		if (!cc_state_stable(origin, cc_read_u64(&r)))
+			return false;
+	}
+	return true;
+}
+
+bool
+cc_siblings_stable(CcPartitionShared *p, CcHeaderShared *h)
+{
+	Heads		b;
+
+	if (!cc_siblings_all(p, h, is_stable, NULL))
+		return false;
+	return likely((cc_header_flags(h) & CC_F_SIBLINGS) == 0) ||
+		!copy_heads(p, h, &b) || context_stable(&b);
+}
+
+static bool
+is_covered(const CcEntry *e, void *arg)
+{
+	return cc_vv_get(arg, e->origin) >= e->seq;
 }
 
 bool
@@ -563,29 +585,12 @@ cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h)
 	return cc_siblings_all(p, h, is_cleared, NULL);
 }
 
-/* Whether every dot of a block's context is stable. */
-static bool
-context_stable(Heads *b)
-{
-	CcReader	r;
-
-	read_context(b, &r);
-	for (int i = 0; i < b->head.ncontext; i++)
-	{
-		uint16		origin = cc_read_u16(&r);
-
-		if (!cc_state_stable(origin, cc_read_u64(&r)))
-			return false;
-	}
-	return true;
-}
-
 bool
 cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h)
 {
 	Heads		b;
 
-	if (!copy_heads(p, h, &b) || !context_stable(&b))
+	if (!copy_heads(p, h, &b))
 		return false;
 	if (b.head.n > 0 && (b.head.bits & CC_SIB_RESOLVED) == 0)
 		return false;

@@ -216,7 +216,7 @@ extern bool cc_siblings_all(CcPartitionShared *p, CcHeaderShared *h,
 extern void cc_siblings_peek(CcPartitionShared *p, CcHeaderShared *h,
 							 CcKeyState *ks, char to[CC_SIB_PEEK_ROOM]);
 
-/* Whether all of its dots are stable. */
+/* Whether all of its dots are stable, those of the context too. */
 extern bool cc_siblings_stable(CcPartitionShared *p, CcHeaderShared *h);
 
 /* Whether v covers all of its dots, those of the context too. */

@@ -41,7 +41,6 @@ left_of(SimNode *node, CcHeaderShared *h)
 	int			key = sim_oracle_key(h->hash, h->ns, NULL, 0);
 	uint8		flags = cc_header_flags(h);
 
-	if (getenv("NOFOLD") && (flags & CC_F_PENDING) == 0) return NULL;
 	if ((flags & CC_F_SIBLINGS) == 0 ||
 		((flags & CC_F_PENDING) != 0 && manual(h->ns)))
 		return NULL;
@@ -162,6 +161,14 @@ sim_heal_left(SimNode *node)
 	return why;
 }
 
+/* Whether some node may find that it has expired. */
+static bool
+over(const SimWrite *x)
+{
+	return x->over != 0 &&
+		x->over <= cc_clock_ms() + 2 * sim.cfg.max_skew_ms;
+}
+
 /* Whether nobody need have it any more. */
 static bool
 excused(SimHistory *k, int w, uint64 horizon)
@@ -175,7 +182,7 @@ excused(SimHistory *k, int w, uint64 horizon)
 			(k->write[i]->writer == x->writer && !k->write[i]->decision)))
 			return true;
 	}
-	return x->hlc <= horizon || (x->over != 0 && x->over <= cc_clock_ms()) ||
+	return x->hlc <= horizon || over(x) ||
 		sim_set_has(&k->lost, w) || sim_set_has(&k->raced, w) ||
 		sim_set_has(&k->forgotten, w);
 }
@@ -186,8 +193,7 @@ decided_and_over(SimHistory *k, int w)
 {
 	for (int i = 0; i < k->n; i++)
 	{
-		if (k->write[i]->decision && k->write[i]->over != 0 &&
-			k->write[i]->over <= cc_clock_ms() &&
+		if (k->write[i]->decision && over(k->write[i]) &&
 			sim_set_has(&k->write[i]->history, w))
 			return true;
 	}
@@ -254,7 +260,7 @@ check_lost(SimHistory *k, int key, const Answer *a, uint64 horizon)
 	SimSet		known;
 
 	/* a group that had not met the others forgets what all of it has seen */
-	bool		strangers = sim.cfg.groups > 1 || sim.nids > sim.cfg.nodes;
+	bool		strangers = sim_counter_strangers();
 
 	known_to_all(k, &known);
 	for (int w = 0; w < k->n; w++)
@@ -323,6 +329,7 @@ check_island(SimHistory *k, int key, const Answer *a, int n, uint64 horizon)
 		if (!k->write[w]->decision && k->write[w]->when >= sim.cfg.clean_heal)
 			return;
 	}
+	sim.stats.islands++;
 	for (int i = 0; i < n; i++)
 	{
 		int			has = a[i].served;

@@ -232,6 +232,12 @@ sim_counter_group(void)
 	ngroups++;
 }
 
+bool
+sim_counter_strangers(void)
+{
+	return sim.cfg.groups > 1 || ngroups > 1 || sim.nids > sim.cfg.nodes;
+}
+
 int
 sim_counter_step(SimNode *node, int key, uint32 *step)
 {
@@ -348,9 +354,7 @@ sim_counter_final(void)
 	if (sim.rolls_back)
 		return;
 
-	/* who was never a member of one's group has not been waited for */
-	bool		strangers = sim.cfg.groups > 1 || ngroups > 1 ||
-		sim.nids > sim.cfg.nodes;
+	bool		strangers = sim_counter_strangers();
 
 	for (int key = 0; key < sim.nkeys; key++)
 	{

@@ -354,6 +354,8 @@ add_write(SimHistory *k, SimNode *node, int key, const CcEntry *e,
 	}
 	if (x->decision)
 		sim_set_join(&k->considered, &x->history);
+	sim.stats.decided += x->decision;
+	sim.stats.settled += !x->decision && cc_siblings_pending(before);
 	if (x->decision && sim.cfg.on_split == CC_SPLIT_MANUAL &&
 		!sim.cfg.policy_changes && !x->deletes &&
 		x->how != CC_HOW_RESOLVE && x->how != CC_HOW_HEAL)
@@ -572,6 +574,7 @@ sim_history_read(SimNode *node, int key, const CcEntry *e)
 		{
 			if (sim_set_has(&s->shown, b) &&
 				k->write[b]->hlc > sim_horizon(SIM_KEPT) &&
+				!sim_set_has(&k->raced, b) &&
 				sim_set_has(&k->write[b]->history, a))
 				sim_violate("H-backwards", "%s serves %s of %s, but had served %s, which has replaced it",
 							node->name, sim_write_text(k, a),

@@ -6,7 +6,8 @@
  *	sim [--seeds N] [--from N] [--seconds N] [--jobs N] [--off RULE,...]
  *		runs seeds until one violates: then the shortest schedule that still
  *		does, its trace, and exit status 1
- *		--with FAULT adds "rot" (bits turn over on disk) or "roll back"
+ *		--with FAULT adds "rot" (bits turn over on disk) or "roll back";
+ *		--kept 2: all schedules are made for healing (0: none, 1: some keys)
  *	sim --trace SEED [--off ...] [--whole]
  *		one seed with its trace, shrunk if it violates (--whole: as it is)
  *	sim --list [--seeds N] [--from N]
@@ -226,6 +227,11 @@ show_progress(uint64 done, const SimStats *total, double began, bool end)
 		printf("%llu counters were exact, with %llu increments\n",
 			   (unsigned long long) total->exact,
 			   (unsigned long long) total->counted);
+	if (end)
+		printf("%llu conflicts were decided, %llu settled by a write; of %llu keys the winning island's was looked for\n",
+			   (unsigned long long) total->decided,
+			   (unsigned long long) total->settled,
+			   (unsigned long long) total->islands);
 	fflush(stdout);
 }
 
@@ -269,6 +275,9 @@ search(uint64 from, uint64 last, double limit, int jobs, bool quiet,
 				done++;
 				total.exact += r.stats.exact;
 				total.counted += r.stats.counted;
+				total.decided += r.stats.decided;
+				total.settled += r.stats.settled;
+				total.islands += r.stats.islands;
 				if (r.violated)
 					*found = r;
 				continue;
@@ -448,6 +457,8 @@ main(int argc, char **argv)
 			switch_off(next_arg(argc, argv, &i));
 		else if (strcmp(a, "--with") == 0)
 			add_fault(next_arg(argc, argv, &i));
+		else if (strcmp(a, "--kept") == 0)
+			sim_schedule_kept(atoi(next_arg(argc, argv, &i)));
 		else if (strcmp(a, "--trace") == 0)
 			trace = next_arg(argc, argv, &i);
 		else if (strcmp(a, "--only") == 0)

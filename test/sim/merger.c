@@ -77,9 +77,7 @@ merge_key(const CcConflictKey *key)
 		else
 		{
 			merge_values(ks, &out, &d);
-			if (cc_conflict_decide(key->ns, key->key, key->keylen, ks,
-								   &d) == CC_DONE)
-				sim.stats.decided++;
+			(void) cc_conflict_decide(key->ns, key->key, key->keylen, ks, &d);
 		}
 	}
 	cc_buf_free(&buf);
@@ -157,8 +155,7 @@ resolve(SimNode *node, const SimAction *a)
 			cc_conflict_choose(&ks->original[i], CC_HOW_RESOLVE, &d);
 		d.how = CC_HOW_RESOLVE;
 		sim_trace("resolves %.*s", len, name);
-		if (cc_conflict_decide(ns, name, len, ks, &d) == CC_DONE)
-			sim.stats.decided++;
+		(void) cc_conflict_decide(ns, name, len, ks, &d);
 	}
 	cc_buf_free(&buf);
 	cc_free(ks);
@@ -196,7 +193,7 @@ sim_people_act(SimNode *node, const SimAction *a)
 				break;
 			id = sim.id[sim.node[a->other].id];
 			if (cc_state_phase() == CC_READY)
-				sim.stats.decided += cc_heal_winner(ns, &id);
+				(void) cc_heal_winner(ns, &id);
 			break;
 		case SIM_RETRY:
 			cc_heal_request(ns);

@@ -73,12 +73,22 @@ unit_by_name(const char *name)
 	(((const int64[]) {__VA_ARGS__})[by_name(name) % \
 									 lengthof(((const int64[]) {__VA_ARGS__}))])
 
+/* What all runs have instead of what is drawn; -1: nothing */
+static int	all_kept = -1;
+
+void
+sim_schedule_kept(int kept)
+{
+	all_kept = kept;
+}
+
 /* Keys whose conflicts are kept, and by what they are decided */
 static void
 draw_kept(SimConfig *c)
 {
 	c->kept = (int) DRAW("kept", 0, 0, 1, 2);
-	if (getenv("KEPT")) c->kept = atoi(getenv("KEPT"));
+	if (all_kept >= 0)
+		c->kept = all_kept;
 	c->on_split = (uint8) DRAW("on_split", CC_SPLIT_MERGE, CC_SPLIT_MERGE,
 							   CC_SPLIT_MERGE, CC_SPLIT_LONGEST_TTL,
 							   CC_SPLIT_OLDEST_ISLAND,

@@ -278,8 +278,10 @@ typedef struct SimStats
 	uint64		exact;			/* counters of which all increments were
 								 * looked for in the end ... */
 	uint64		counted;		/* ... and how many those were */
-	uint64		conflicts;		/* keys that became pending ... */
-	uint64		decided;		/* ... and decisions over them */
+	uint64		decided;		/* conflicts */
+	uint64		settled;		/* ... by a user's write */
+	uint64		islands;		/* keys for which it was looked whether the
+								 * island that won has */
 } SimStats;
 
 typedef struct Sim
@@ -458,6 +460,9 @@ extern bool sim_client_ready(void);
 extern void sim_schedule_draw(uint64 seed);
 extern void sim_schedule_with(SimActionKind kind, double weight);
 
+/* All runs have so many keys whose conflicts are kept (SimConfig, kept). */
+extern void sim_schedule_kept(int kept);
+
 /* What schedule_heal.c draws with */
 extern int	sim_schedule_below(int n);
 extern double sim_schedule_unit(void);
@@ -553,6 +558,12 @@ extern void sim_counter_forgotten(const CcEntry *e);
 
 /* Steps of the node's own part, and by which origin; those are on disk now. */
 extern void sim_counter_group(void);
+
+/*
+ * Whether nodes were in groups that had not met: who was never a member of one's
+ * group has not been waited for.
+ */
+extern bool sim_counter_strangers(void);
 extern int	sim_counter_step(SimNode *node, int key, uint32 *step);
 extern void sim_counter_journaled(SimNode *node, int key, int origin,
 								  uint32 step, bool synced);
