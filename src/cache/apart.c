@@ -29,6 +29,7 @@ cc_apart_init(void *mem, uint32 cap)
 	memset(mem, 0, cc_apart_size(cap));
 	cc.apart->cap = cap;
 	pg_atomic_init_u32(&cc.apart->any, 0);
+	pg_atomic_init_u32(&cc.apart->changes, 0);
 }
 
 uint16
@@ -177,6 +178,7 @@ cc_apart_applied(const CcEntry *e)
 	cc_lock_exclusive(&cc.apart->lock);
 	set_record(&owner, n > 0 ? e->value : NULL, n > 0 ? e->vallen : 0, n);
 	cc_unlock(&cc.apart->lock);
+	pg_atomic_fetch_add_u32(&cc.apart->changes, 1);
 }
 
 /* Under the lock. */

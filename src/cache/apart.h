@@ -42,6 +42,8 @@ typedef struct CcApartShared
 	CcLock		lock;
 	pg_atomic_uint32 any;		/* intervals in all; 0: nothing is apart, and
 								 * nobody need take the lock */
+	pg_atomic_uint32 changes;	/* counts the records that were stored, for who
+								 * tells of them */
 	uint32		cap;			/* intervals that a node can have here */
 	uint32		nnodes;
 	CcNodeId	node[CC_APART_NODES];
@@ -62,6 +64,13 @@ extern void cc_apart_applied(const CcEntry *e);
 /* The key of a node's record; returns its length. */
 #define CC_APART_KEY_LEN	(1 + CC_ID_LEN)
 extern uint16 cc_apart_key(const CcNodeId *node, char key[CC_APART_KEY_LEN]);
+
+/* The i-th interval of a node's record, under the lock. */
+static inline const CcInterval *
+cc_apart_interval(uint32 node, uint32 i)
+{
+	return &cc.apart->interval[(Size) node * cc.apart->cap + i];
+}
 
 /*
  * Whether a record of `node` says that `peer` was out of its reach at hlc.

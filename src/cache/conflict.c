@@ -23,11 +23,11 @@ is_pending(const CcHeaderShared *h, uint16 ns)
 
 /*
  * A run of buckets of a partition.  Stops before a bucket whose keys have no
- * room, unless there is none at all for them.
+ * room, unless it is all the room that there is (`whole`).
  */
 static int
 next_in_partition(CcPartitionShared *p, uint32 *bucket, uint16 ns,
-				  CcConflictKey *out, int max)
+				  CcConflictKey *out, int max, bool whole)
 {
 	int			n = 0;
 	uint32		end;
@@ -51,7 +51,7 @@ next_in_partition(CcPartitionShared *p, uint32 *bucket, uint16 ns,
 			cc_store_copy_key(p, h, out[n].key);
 			n++;
 		}
-		if (h != NULL && before > 0)
+		if (h != NULL && (before > 0 || !whole))
 		{
 			n = before;
 			break;
@@ -70,7 +70,8 @@ cc_conflict_next(CcConflictWalk *w, uint16 ns, CcConflictKey *out, int max)
 	while (n < max && w->partition < (int) cc.store->npartitions)
 	{
 		CcPartitionShared *p = cc_store_partition(w->partition);
-		int			got = next_in_partition(p, &w->bucket, ns, out + n, max - n);
+		int			got = next_in_partition(p, &w->bucket, ns, out + n, max - n,
+											n == 0);
 
 		n += got;
 		if (w->bucket >= p->nbuckets)

@@ -92,6 +92,7 @@ cc_exact_name(CcWork *w)
 	if (w->c->ask)
 	{
 		ks->asked = true;
+		ks->tries++;
 		return cc_exact_spread(w, ks);
 	}
 	main = ks->resolved ? &ks->resolution : &ks->original[ks->served];

@@ -79,6 +79,7 @@ cc_state_init(void *mem, uint32 origin_cap)
 		pg_atomic_init_u64(&s->invalidated[i], 0);
 	cc_replay_init(&s->replay);
 	pg_atomic_init_u32(&s->nkeeping, 0);
+	pg_atomic_init_u32(&s->heal_waits, 0);
 	pg_atomic_init_u32(&s->nown_lists, 0);
 	pg_atomic_init_u32(&s->norigins, 0);
 	pg_atomic_init_u32(&s->nnamespaces, 0);

@@ -238,6 +238,12 @@ typedef struct CcStateShared
 	 */
 	pg_atomic_uint32 nkeeping;
 
+	/*
+	 * As the resolver this node has something to decide (cluster/heal.h), which
+	 * its link state tells (reach.h).
+	 */
+	pg_atomic_uint32 heal_waits;
+
 	pg_atomic_uint32 nown_lists;	/* own_list that were given */
 	uint32		origin_cap;
 	pg_atomic_uint32 norigins;

@@ -35,10 +35,6 @@
 /* Keys that are asked about in a second (PROTOCOL.md, ask) */
 #define ASKS			64
 
-/* And again after so many peer_timeouts, twice as long, ..., at most so many ms */
-#define FIRST_AGAIN		10
-#define LONGEST_AGAIN	(60 * 60 * 1000)
-
 /* The longest that an attempt to merge is put off; beyond it a clock was set */
 #define LONGEST_RETRY	(15 * 60 * 1000)
 
@@ -76,8 +72,10 @@ cc_heal_init(void *mem)
 	for (int i = 0; i < CC_MAX_NAMESPACES; i++)
 	{
 		pg_atomic_init_u64(&h->walked[i], 0);
+		pg_atomic_init_u64(&h->told[i], 0);
 		pg_atomic_init_u64(&h->requested[i], 0);
 		pg_atomic_init_u64(&h->heeded[i], 0);
+		pg_atomic_init_u64(&h->declared[i], 0);
 		pg_atomic_init_u64(&h->stopped[i], 0);
 	}
 	pg_atomic_init_u64(&h->ripe, 0);
@@ -153,6 +151,7 @@ cc_heal_note(const char *key, uint16 keylen)
 	CcBuf		buf;
 	CcEntry		e;
 	CcReader	r;
+	uint64		walked;
 	uint16		ns;
 
 	if (keylen < 3 || (key[0] != 'w' && key[0] != 'q') ||
@@ -165,7 +164,11 @@ cc_heal_note(const char *key, uint16 keylen)
 		if (key[0] == 'q')
 			cc_atomic_raise(&cc.heal->requested[ns], e.hlc);
 		else
-			cc_atomic_raise(&cc.heal->walked[ns], cc_read_u64(&r));
+		{
+			walked = cc_read_u64(&r);
+			cc_atomic_raise(&cc.heal->told[ns], walked);
+			cc_atomic_raise(&cc.heal->walked[ns], walked);
+		}
 	}
 	cc_buf_free(&buf);
 }
@@ -189,7 +192,21 @@ cc_heal_request(uint16 ns)
 	}
 }
 
-/* What was asked for is tried again on all nodes: any may be the resolver. */
+/*
+ * HLC of the last word on the conflicts of a namespace: by cache_heal, or by a
+ * declaration, as a new policy decides what waits.
+ */
+static uint64
+last_word(uint16 ns)
+{
+	return Max(pg_atomic_read_u64(&cc.heal->requested[ns]),
+			   pg_atomic_read_u64(&cc_namespace(ns)->version));
+}
+
+/*
+ * What was asked for is tried again on all nodes: any may be the resolver.  To
+ * declare the namespace anew asks for it too, and takes back a stop.
+ */
 static void
 heed_requests(void)
 {
@@ -197,9 +214,7 @@ heed_requests(void)
 
 	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
 	{
-		uint64		requested = pg_atomic_read_u64(&cc.heal->requested[ns]);
-
-		if (cc_atomic_raise(&cc.heal->heeded[ns], requested))
+		if (cc_atomic_raise(&cc.heal->heeded[ns], last_word((uint16) ns)))
 			cc_conflict_retry((uint16) ns);
 	}
 }
@@ -350,7 +365,10 @@ decide(const CcConflictKey *k, Job *job, int64 now)
 						   cc_clock_ms() + 60 * 1000);
 }
 
-/* PROTOCOL.md, ask. */
+/*
+ * PROTOCOL.md, ask: each time that a key has been pending for twice as long,
+ * since what came as somebody's question may be older than all answers.
+ */
 static void
 ask(const CcConflictKey *k, const CcKeyState *ks, int64 now)
 {
@@ -390,8 +408,8 @@ look_at(const CcConflictKey *k, Job *job, int64 now, int64 peer_timeout,
 	}
 	if (deciding && cc_heal_is_due(ks, ms))
 		decide(k, job, now);
-	if (cc_rule(ask) && (!ks->asked || cc.heal->pass_again) &&
-		ms - ks->since > 2 * peer_timeout)
+	if (cc_rule(ask) &&
+		ms - ks->since > 2 * peer_timeout << Min(ks->tries, 10))
 		ask(k, ks, now);
 }
 
@@ -432,37 +450,14 @@ next_namespace(int64 now, bool deciding)
 	return false;
 }
 
-/*
- * Whoever asked was answered by those who held something else then.  What they
- * come to hold later is asked about again, now and then, ever less often.
- */
 static bool
-asks_again(int64 now, int64 peer_timeout)
-{
-	CcHealShared *h = cc.heal;
-
-	if (h->again_since != cc_reach_since() || h->again_wait == 0)
-	{
-		h->again_since = cc_reach_since();
-		h->again_wait = FIRST_AGAIN * peer_timeout;
-		h->again_at = now + h->again_wait;
-	}
-	if (now < h->again_at)
-		return false;
-	h->again_wait = Min(2 * h->again_wait, LONGEST_AGAIN);
-	h->again_at = now + h->again_wait;
-	return true;
-}
-
-static bool
-begin_pass(int64 now, int64 peer_timeout, bool deciding)
+begin_pass(int64 now, bool deciding)
 {
 	CcHealShared *h = cc.heal;
 
 	if (now < h->next_pass)
 		return false;
 	h->pass_slow = now >= h->next_slow;
-	h->pass_again = h->pass_slow && asks_again(now, peer_timeout);
 	h->pass_began = now;
 	return next_namespace(now, deciding);
 }
@@ -476,7 +471,7 @@ pass_some(int64 now, int64 peer_timeout)
 	int			left = STEP_KEYS;
 	Job		   *job;
 
-	if (h->pass_ns == CC_NS_SYSTEM && !begin_pass(now, peer_timeout, deciding))
+	if (h->pass_ns == CC_NS_SYSTEM && !begin_pass(now, deciding))
 		return false;
 	job = begin_job();
 	while (left > 0 && cc_monotonic_ms() - now < STEP_MS)
@@ -493,6 +488,50 @@ pass_some(int64 now, int64 peer_timeout)
 	return h->pass_ns != CC_NS_SYSTEM;
 }
 
+/*
+ * The resolver may know that a namespace need not be walked any more, as what
+ * ended did so under another policy, where others, who have started since or have
+ * just learnt of the namespace, do not: they would wait for its word for ever.
+ */
+static void
+say_walked(void)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	if (pg_atomic_read_u32(&cc.apart->any) == 0 || !cc_heal_may_decide())
+		return;
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	{
+		uint64		walked = pg_atomic_read_u64(&cc.heal->walked[ns]);
+		CcOnSplit	policy = policy_of((uint16) ns);
+		char		key[CC_SYSTEM_KEY_MAX];
+		char		value[8];
+		CcBuf		b = {.data = value, .len = 0, .cap = sizeof(value)};
+		CcBuf		buf;
+		CcEntry		e;
+		CcReader	r;
+		uint64		has = 0;
+		uint16		len;
+
+		if (cc.heal->said[ns] >= walked ||
+			(policy != CC_SPLIT_OLDEST_ISLAND &&
+			 policy != CC_SPLIT_LARGEST_ISLAND && !cc_heal_is_full((uint16) ns)))
+			continue;
+		cc_buf_init(&buf);
+		len = cc_heal_key((uint16) ns, 'w', key);
+		if (cc_entries_read(key, len, &e, &buf))
+		{
+			cc_reader_init(&r, e.value, e.vallen);
+			has = cc_read_u64(&r);
+		}
+		cc_buf_free(&buf);
+		cc_buf_put_u64(&b, walked);
+		if (has < walked)
+			(void) cc_entries_write(key, len, value, sizeof(value));
+		cc.heal->said[ns] = walked;
+	}
+}
+
 int64
 cc_heal_step(int64 now, int64 peer_timeout)
 {
@@ -506,7 +545,7 @@ cc_heal_step(int64 now, int64 peer_timeout)
 	cc_heal_ripen(now, peer_timeout);
 	more = pass_some(now, peer_timeout);
 	more |= cc_heal_walk_step();
-	cc_heal_say_walked();
+	say_walked();
 	tell_decisions(now);
 	if (more)
 		return now;
@@ -525,7 +564,7 @@ cc_heal_has_stopped(uint16 ns)
 	uint64		stopped = pg_atomic_read_u64(&cc.heal->stopped[ns]);
 
 	return stopped != 0 &&
-		pg_atomic_read_u64(&cc.heal->requested[ns]) <= stopped &&
+		last_word(ns) <= stopped &&
 		pg_atomic_read_u64(&cc.heal->ripe) <= stopped;
 }
 

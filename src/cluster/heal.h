@@ -57,7 +57,7 @@ typedef struct CcOneSidedWalk
 	int			partition;
 	uint32		bucket;
 	uint64		after;			/* ends of splits that count: above this */
-	uint64		upto;			/* and not above this; from cc_heal_walk_begin */
+	uint64		upto;			/* and not above this */
 } CcOneSidedWalk;
 
 /* What was decided of a namespace's conflicts, for the log. */
@@ -75,8 +75,13 @@ typedef struct CcHealShared
 	/* by namespace: HLC of the end of splits up to which it was walked; HLC of
 	 * the last request by cache_heal, and up to which it was heeded */
 	pg_atomic_uint64 walked[CC_MAX_NAMESPACES];
+	pg_atomic_uint64 told[CC_MAX_NAMESPACES];	/* what its entry says of it */
 	pg_atomic_uint64 requested[CC_MAX_NAMESPACES];
 	pg_atomic_uint64 heeded[CC_MAX_NAMESPACES];
+
+	/* version of the declaration that was heeded: a newer one has what failed
+	 * or was put off tried again */
+	pg_atomic_uint64 declared[CC_MAX_NAMESPACES];
 
 	/* the merger stopped by its function's word; no call until requested again
 	 * or another split has ended */
@@ -97,10 +102,6 @@ typedef struct CcHealShared
 	int64		pass_began;		/* monotonic ms, as the next ones */
 	int64		next_pass;
 	int64		next_slow;
-	bool		pass_again;		/* it asks again about what was asked about */
-	int64		again_since;	/* cc_reach_since at ... */
-	int64		again_wait;		/* ms between two such passes */
-	int64		again_at;
 	int64		ask_second;		/* in which so many were asked about */
 	int			asked;
 	CcConflictWalk look[CC_MAX_NAMESPACES]; /* cc_heal_merger_wanted */
@@ -155,9 +156,6 @@ extern bool cc_heal_is_due(const CcKeyState *ks, int64 now_ms);
 /* Whether a merger has something to do in this namespace now. */
 extern bool cc_heal_merger_wanted(uint16 ns);
 
-/* The resolver's word that a namespace need not be walked, where it is missing. */
-extern void cc_heal_say_walked(void);
-
 /*
  * Whether a walk of the namespace is due, and its beginning; the next changes
  * (0: it is over); and its end, which is then written down.
@@ -201,6 +199,13 @@ extern bool cc_heal_walk_waiting(void);
 extern bool cc_heal_is_full(uint16 ns);
 
 /*
+ * Whether the namespace has an island policy; and whether it is walked, for
+ * that or a full form.
+ */
+extern bool cc_heal_is_island(uint16 ns);
+extern bool cc_heal_is_walked(uint16 ns);
+
+/*
  * Whether the merge function has said stop, and neither cache_heal nor the end
  * of another split has come since.
  */
@@ -209,7 +214,7 @@ extern bool cc_heal_has_stopped(uint16 ns);
 /* The key of a 'w' or 'q' entry; returns its length. */
 extern uint16 cc_heal_key(uint16 ns, char letter, char key[CC_SYSTEM_KEY_MAX]);
 
-/* cache_heal: asks the resolver to try all of a namespace (CC_NO_NS: all) now. */
+/* cache_heal: asks for all of a namespace (CC_NO_NS: all) to be tried now. */
 extern void cc_heal_request(uint16 ns);
 
 /*

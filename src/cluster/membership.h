@@ -89,6 +89,7 @@ typedef struct CcMemberShared
 								 * heard */
 	uint32		link_reaches;	/* bits by slot */
 	bool		link_ready;
+	bool		link_waits;		/* as the resolver it has something to decide */
 	uint32		sessions;		/* of ours to it that are established */
 	uint64		reached_hlc;	/* our HLC when a path last led there; 0: none
 								 * since our start */

@@ -122,9 +122,9 @@ choose_island(CcOnSplit policy, const CcKeyState *ks, const CcRoll *roll)
 	for (int i = 0; i < ks->n; i++)
 	{
 		const CcEntry *e = &ks->original[i];
+		const CcNodeId *writer = &cc_origin(e->writer)->node;
 		Rank		r = rank_of(policy, roll,
-								cc_policy_island(roll, &cc_origin(e->writer)->node,
-												 e->hlc));
+								cc_policy_island(roll, writer, e->hlc));
 		int			cmp = i == 0 ? -1 : compare_ranks(&r, &best_rank);
 
 		if (cmp < 0 || (cmp == 0 &&

@@ -22,6 +22,10 @@
  * ------------------------------------------------------------------------
  */
 
+/* What a state says of its node, bits */
+#define LINK_READY		0x01
+#define LINK_WAITS		0x02
+
 void
 cc_reach_put(CcEncoder *enc)
 {
@@ -48,7 +52,8 @@ cc_reach_put(CcEncoder *enc)
 		cc_buf_put_u8(b, (uint8) i);
 		cc_buf_put_u64(b, m->link_boot);
 		cc_buf_put_u64(b, m->link_number);
-		cc_buf_put_u8(b, m->link_ready);
+		cc_buf_put_u8(b, (m->link_ready ? LINK_READY : 0) |
+					  (m->link_waits ? LINK_WAITS : 0));
 		cc_buf_put_u32(b, m->link_reaches);
 	}
 	cc_unlock(&ms->lock);
@@ -60,6 +65,7 @@ typedef struct LinkState
 	uint64		boot;
 	uint64		number;
 	bool		ready;
+	bool		waits;
 	int			n;
 	CcNodeId	reaches[CC_MAX_MEMBERS];
 } LinkState;
@@ -107,6 +113,7 @@ take_state(const LinkState *s)
 		m->link_boot = s->boot;
 		m->link_number = s->number;
 		m->link_ready = s->ready;
+		m->link_waits = s->waits;
 		m->link_reaches = reaches;
 		pg_atomic_write_u32(&ms->link_news, 1);
 		news = true;
@@ -131,10 +138,13 @@ cc_reach_take(CcDecoder *dec, bool believe)
 		LinkState	s;
 		uint8		node = cc_read_u8(r);
 		uint32		reaches;
+		uint8		flags;
 
 		s.boot = cc_read_u64(r);
 		s.number = cc_read_u64(r);
-		s.ready = cc_read_u8(r) != 0;
+		flags = cc_read_u8(r);
+		s.ready = (flags & LINK_READY) != 0;
+		s.waits = (flags & LINK_WAITS) != 0;
 		reaches = cc_read_u32(r);
 		if (r->bad || node >= n || s.boot > CC_MAX_BOOT)
 			return false;
@@ -237,14 +247,17 @@ state_own_links(uint32 links)
 {
 	CcMemberShared *m = &cc.members->member[cc.members->self];
 	bool		ready = cc_state_phase() == CC_READY;
+	bool		waits = pg_atomic_read_u32(&cc.state->heal_waits) != 0;
 
 	if (m->link_number != 0 && m->link_boot == cc.state->boot &&
-		m->link_reaches == links && m->link_ready == ready)
+		m->link_reaches == links && m->link_ready == ready &&
+		m->link_waits == waits)
 		return;
 	m->link_boot = cc.state->boot;
 	m->link_number++;
 	m->link_reaches = links;
 	m->link_ready = ready;
+	m->link_waits = waits;
 }
 
 /* All slots to which a path leads, the own one among them.  Ditto. */

@@ -488,6 +488,12 @@ data_batch(CcSender *s, uint64 *entries)
 	bool		send;
 
 	cc_proto_begin(&s->out, CC_MSG_BATCH, flags, s->session);
+	*entries = cc_scan_put_records(s);
+	if (*entries > 0)
+	{
+		cc_proto_finish(&s->out, flags);
+		return true;
+	}
 	if (s->phase == CC_SEND_PASS || s->phase == CC_SEND_RELAY)
 		send = cc_pass_batch(s, entries);
 	else

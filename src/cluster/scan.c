@@ -14,6 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "cache/apart.h"
 #include "cache/namespace.h"
 #include "cache/siblings.h"
 #include "cluster/compare.h"
@@ -149,6 +150,37 @@ typedef struct DigestKeys
 	CcSender   *s;
 	uint64		hash[2];
 } DigestKeys;
+
+uint64
+cc_scan_put_records(CcSender *s)
+{
+	CcNodeId	id[CC_MAX_MEMBERS];
+	char		key[CC_APART_KEY_LEN];
+	uint32		changes = pg_atomic_read_u32(&cc.apart->changes);
+	uint64		told = 0;
+	int			n;
+	CcBuf		buf;
+
+	if (changes == s->records)
+		return 0;
+	s->records = changes;
+	n = cc_membership_list(id);
+	cc_buf_init(&buf);
+	for (int i = 0; i < n; i++)
+	{
+		CcEntry		e;
+
+		buf.len = 0;
+		if (!cc_cache_peek(CC_NS_SYSTEM, key, cc_apart_key(&id[i], key), &e,
+						   &buf) ||
+			cc_sender_seen(s, e.origin, e.seq))
+			continue;
+		cc_encode_entry(&s->out, &e);
+		told++;
+	}
+	cc_buf_free(&buf);
+	return told;
+}
 
 static bool
 put_digest_key(const CcEntry *e, void *arg)
@@ -381,10 +413,12 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 
 /*
  * Which namespaces are local here comes before any digest, which does not list
- * their keys: who has not heard of it yet would take that for a loss.
+ * their keys: who has not heard of it yet would take that for a loss.  And which
+ * keep conflicts comes before their entries: who has not heard of that would
+ * settle as a race what others keep.
  */
 static void
-put_local_declarations(CcSender *s, uint64 *entries)
+put_declarations(CcSender *s, uint64 *entries)
 {
 	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
 	CcBuf		buf;
@@ -395,7 +429,7 @@ put_local_declarations(CcSender *s, uint64 *entries)
 		char		key[CC_SYSTEM_KEY_MAX];
 		CcEntry		e;
 
-		if (!cc_namespace_has(ns, CC_NS_LOCAL))
+		if (!cc_namespace_has(ns, CC_NS_LOCAL | CC_NS_KEEPS))
 			continue;
 		buf.len = 0;
 		if (cc_cache_peek(CC_NS_SYSTEM, key,
@@ -456,7 +490,7 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 	if (full && s->first_batch)
 		*flags |= CC_MSG_F_FULL_BEGIN;
 	if (s->first_batch)
-		put_local_declarations(s, entries);
+		put_declarations(s, entries);
 
 	if (s->phase == CC_SEND_FLOOR)
 	{

@@ -70,6 +70,9 @@ struct CcSender
 									 * slice's walk began */
 	bool		digested[CC_SLICES];	/* the slice goes with a digest */
 
+	uint32		records;		/* apart->changes as split records were last
+								 * told */
+
 	/* relay */
 	CcVV		lag;			/* hs when we looked last */
 	int			lag_count;
@@ -129,6 +132,13 @@ extern bool cc_scan_seen(CcSender *s, CcPartitionShared *p, CcHeaderShared *h);
  * any of them was read, where it may matter.
  */
 extern void cc_scan_put_seen(CcSender *s);
+
+/*
+ * PROTOCOL.md, split records: before data.  Adds those that the peer has not
+ * seen when there are others than this session has told of, for a batch of
+ * their own.  Returns how many.
+ */
+extern uint64 cc_scan_put_records(CcSender *s);
 
 /* PROTOCOL.md, forgotten first: whether the peer has seen all that is gone. */
 extern bool cc_scan_covers_g(CcSender *s);

@@ -1,19 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * walk.c
- *	  One-sided changes: what one side of a split alone has written (PROTOCOL.md,
- *	  one-sided changes); see heal.h.
+ *	  What one side of a split alone has written (PROTOCOL.md, one-sided
+ *	  changes); see heal.h.  When a split may be walked is in ripe.c.
  *
  * An entry is one when a member whose split record says that its writer was
  * out of reach at that time was there then (cc_policy_stood_apart), and that
  * interval's end is among those that are walked.  Entries that are pending, or
  * a resolution, were written by more than one side; counters add up.
- *
- * When the end of a split may be walked (ripe): who had written in it may have
- * had more than we have.  So once both nodes of an interval can be reached
- * again, what all members of the component say that they have is taken, after
- * further rounds of heartbeats; and when our VV covers that, what was written
- * in it is here.
  *
  * Locking: none held; takes a partition's lock for a run of buckets, and
  * apart->lock.
@@ -26,11 +20,7 @@
 
 #include "cache/expire.h"
 #include "cache/extra.h"
-#include "cluster/detector.h"
 #include "cluster/entries.h"
-
-/* Rounds of heartbeats after which what a member had is known */
-#define ROUNDS			2
 
 /* What a step of the replicator looks at */
 #define STEP_BUCKETS	4096
@@ -58,339 +48,75 @@ typedef struct Spans
 } Spans;
 
 /* ------------------------------------------------------------------------
- * What is walked
- * ------------------------------------------------------------------------
- */
-
-/* The full form has a third argument, and the text names them. */
-bool
-cc_heal_is_full(uint16 ns)
-{
-	CcDeclaration d;
-	Size		len;
-
-	if (pg_atomic_read_u32(&cc_namespace(ns)->on_split) != CC_SPLIT_MERGE ||
-		!cc_namespace_read(ns, &d))
-		return false;
-	len = strlen(d.merge);
-	return len > 6 && strcmp(d.merge + len - 6, "jsonb)") == 0;
-}
-
-static bool
-is_island_policy(uint16 ns)
-{
-	CcOnSplit	policy = pg_atomic_read_u32(&cc_namespace(ns)->on_split);
-
-	return policy == CC_SPLIT_OLDEST_ISLAND ||
-		policy == CC_SPLIT_LARGEST_ISLAND;
-}
-
-static bool
-is_walked(uint16 ns)
-{
-	return ns != CC_NS_SYSTEM && !cc_namespace_has(ns, CC_NS_LOCAL) &&
-		(is_island_policy(ns) || cc_heal_is_full(ns));
-}
-
-uint64
-cc_heal_walked_all(void)
-{
-	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
-	uint64		all = PG_UINT64_MAX;
-
-	/* islands are asked for when a conflict is decided, be that by people */
-	if (cc_conflict_count(CC_NO_NS) > 0)
-		return 0;
-	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
-	{
-		if (is_walked((uint16) ns))
-			all = Min(all, pg_atomic_read_u64(&cc.heal->walked[ns]));
-	}
-	return all;
-}
-
-/* ------------------------------------------------------------------------
- * Ends of splits
- * ------------------------------------------------------------------------
- */
-
-/* What the split records say of ends */
-typedef struct Ends
-{
-	uint64		newest;			/* the last one whose nodes, and those of all
-								 * before it, can be reached; 0: none */
-	bool		open;			/* of two that can be reached one has not
-								 * ended yet */
-} Ends;
-
-typedef enum Standing
-{
-	NO_MEMBER,
-	AWAY,
-	REACHED
-} Standing;
-
-/*
- * Of each node of the table of records.  heard: those that are heard again
- * count as reached, although no path is known yet.
- */
-static void
-find_standings(Standing standing[CC_APART_NODES], bool heard)
-{
-	CcNodeId	ids[CC_MAX_MEMBERS];
-	Standing	is[CC_MAX_MEMBERS];
-	uint32		component = cc_reach_component();
-	int			n = 0;
-
-	cc_lock_shared(&cc.members->lock);
-	for (uint32 i = 0; i < cc.members->nmembers; i++)
-	{
-		const CcMemberShared *m = &cc.members->member[i];
-
-		if (!m->used || m->removed)
-			continue;
-		is[n] = (component & ((uint32) 1 << i)) != 0 ||
-			(heard && cc_detector_is_up(m)) ? REACHED : AWAY;
-		ids[n++] = m->id;
-	}
-	cc_unlock(&cc.members->lock);
-
-	cc_lock_shared(&cc.apart->lock);
-	for (uint32 a = 0; a < CC_APART_NODES; a++)
-	{
-		standing[a] = NO_MEMBER;
-		for (int i = 0; i < n && a < cc.apart->nnodes; i++)
-		{
-			if (cc_id_cmp(&ids[i], &cc.apart->node[a]) == 0)
-				standing[a] = is[i];
-		}
-	}
-	cc_unlock(&cc.apart->lock);
-}
-
-static const CcInterval *
-interval_of(uint32 node, uint32 i)
-{
-	return &cc.apart->interval[(Size) node * cc.apart->cap + i];
-}
-
-/* The table's nodes only become more, so their standings hold. */
-static void
-find_ends(Ends *ends, bool heard)
-{
-	Standing	standing[CC_APART_NODES];
-	uint64		ripe = pg_atomic_read_u64(&cc.heal->ripe);
-	uint64		bound = PG_UINT64_MAX;
-
-	memset(ends, 0, sizeof(*ends));
-	if (pg_atomic_read_u32(&cc.apart->any) == 0)
-		return;
-	find_standings(standing, heard);
-	cc_lock_shared(&cc.apart->lock);
-	for (uint32 a = 0; a < cc.apart->nnodes; a++)
-	{
-		for (uint32 i = 0; i < cc.apart->n[a]; i++)
-		{
-			const CcInterval *iv = interval_of(a, i);
-
-			if (iv->to == 0)
-				ends->open |= standing[a] == REACHED &&
-					standing[iv->peer] == REACHED;
-			else if (iv->to > ripe && (standing[a] == AWAY ||
-									   standing[iv->peer] == AWAY))
-				bound = Min(bound, iv->to - 1);
-		}
-	}
-	for (uint32 a = 0; a < cc.apart->nnodes; a++)
-	{
-		for (uint32 i = 0; i < cc.apart->n[a]; i++)
-		{
-			uint64		to = interval_of(a, i)->to;
-
-			if (to <= bound)
-				ends->newest = Max(ends->newest, to);
-		}
-	}
-	cc_unlock(&cc.apart->lock);
-}
-
-bool
-cc_heal_walk_waiting(void)
-{
-	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
-	Ends		ends;
-
-	find_ends(&ends, true);
-	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
-	{
-		if ((ends.open ||
-			 pg_atomic_read_u64(&cc.heal->walked[ns]) < ends.newest) &&
-			is_walked((uint16) ns) && !cc_heal_has_stopped((uint16) ns))
-			return true;
-	}
-	return false;
-}
-
-/* ------------------------------------------------------------------------
- * Ripe
- * ------------------------------------------------------------------------
- */
-
-static void
-begin_ripening(uint64 hlc, int64 now)
-{
-	CcHealShared *h = cc.heal;
-
-	h->ripe_hlc = hlc;
-	h->ripe_component = cc_reach_component();
-	h->ripe_since = now;
-	h->targeted = false;
-	for (int slot = 0; slot < CC_MAX_MEMBERS; slot++)
-		h->ripe_heartbeats[slot] =
-			pg_atomic_read_u64(&cc.members->member[slot].heartbeats);
-}
-
-/*
- * Whether what the members of the component say that they have is of after the
- * beginning: by heartbeats of their own, or by third hand, which takes longer.
- */
-static bool
-heard_all(int64 now, int64 peer_timeout)
-{
-	CcHealShared *h = cc.heal;
-
-	if (now - h->ripe_since >= peer_timeout)
-		return true;
-	for (int slot = 0; slot < CC_MAX_MEMBERS; slot++)
-	{
-		CcMemberShared *m = &cc.members->member[slot];
-
-		if ((h->ripe_component & ((uint32) 1 << slot)) != 0 && !m->self &&
-			pg_atomic_read_u64(&m->heartbeats) <
-			h->ripe_heartbeats[slot] + ROUNDS)
-			return false;
-	}
-	return true;
-}
-
-static void
-take_target(void)
-{
-	CcHealShared *h = cc.heal;
-	CcVV		target;
-	CcVV		k;
-
-	cc_vv_init(&target);
-	cc_vv_init(&k);
-	for (int slot = 0; slot < CC_MAX_MEMBERS; slot++)
-	{
-		if ((h->ripe_component & ((uint32) 1 << slot)) != 0 &&
-			cc_membership_copy_k(slot, &k))
-			cc_vv_join(&target, &k);
-	}
-	h->ntarget = Min(target.n, CC_MAX_ORIGINS);
-	if (h->ntarget > 0)
-		memcpy(h->target, target.seq, h->ntarget * sizeof(uint64));
-	h->targeted = true;
-	cc_vv_free(&target);
-	cc_vv_free(&k);
-}
-
-static bool
-covers_target(void)
-{
-	for (uint32 o = 0; o < cc.heal->ntarget; o++)
-	{
-		if (cc_state_vv((int) o) < cc.heal->target[o])
-			return false;
-	}
-	return true;
-}
-
-/*
- * Nothing is to be walked for the other policies, also if they change: what
- * was healed before stays as it is.
- */
-static void
-pass_over(uint64 ripe)
-{
-	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
-
-	/* what is not known yet has nothing that was written before */
-	for (uint32 ns = CC_NS_SYSTEM + 1; ns < CC_MAX_NAMESPACES; ns++)
-	{
-		if (ns >= n || !is_walked((uint16) ns))
-			cc_atomic_raise(&cc.heal->walked[ns], ripe);
-	}
-}
-
-void
-cc_heal_ripen(int64 now, int64 peer_timeout)
-{
-	CcHealShared *h = cc.heal;
-	Ends		ends;
-
-	find_ends(&ends, false);
-	if (ends.newest <= pg_atomic_read_u64(&h->ripe))
-	{
-		h->ripe_hlc = 0;
-		return;
-	}
-	if (ends.newest != h->ripe_hlc ||
-		cc_reach_component() != h->ripe_component)
-		begin_ripening(ends.newest, now);
-
-	/* both sides of a split write down its end, the other one's is under way */
-	if (!h->targeted && heard_all(now, peer_timeout) &&
-		(!ends.open || now - h->ripe_since >= 2 * peer_timeout))
-		take_target();
-	if (h->targeted && covers_target())
-	{
-		pass_over(h->ripe_hlc);
-		cc_atomic_raise(&h->ripe, h->ripe_hlc);
-		h->ripe_hlc = 0;
-	}
-}
-
-/* ------------------------------------------------------------------------
  * Walks
  * ------------------------------------------------------------------------
  */
 
+/* Whether any split has ended in (after, upto]. */
+static bool
+has_end(uint64 after, uint64 upto)
+{
+	bool		found = false;
+
+	cc_lock_shared(&cc.apart->lock);
+	for (uint32 a = 0; a < cc.apart->nnodes && !found; a++)
+	{
+		for (uint32 i = 0; i < cc.apart->n[a] && !found; i++)
+			found = cc_apart_interval(a, i)->to > after &&
+				cc_apart_interval(a, i)->to <= upto;
+	}
+	cc_unlock(&cc.apart->lock);
+	return found;
+}
+
 bool
 cc_heal_walk_begin(uint16 ns, CcOneSidedWalk *w)
 {
-	uint64		walked = pg_atomic_read_u64(&cc.heal->walked[ns]);
-	uint64		ripe = pg_atomic_read_u64(&cc.heal->ripe);
-	bool		due = false;
-
-	if (walked >= ripe || !is_walked(ns) || !cc_heal_may_decide())
-		return false;
-	cc_lock_shared(&cc.apart->lock);
-	for (uint32 a = 0; a < cc.apart->nnodes && !due; a++)
-	{
-		for (uint32 i = 0; i < cc.apart->n[a] && !due; i++)
-			due = interval_of(a, i)->to > walked &&
-				interval_of(a, i)->to <= ripe;
-	}
-	cc_unlock(&cc.apart->lock);
 	memset(w, 0, sizeof(*w));
-	w->after = walked;
-	w->upto = ripe;
-	return due;
+	w->after = pg_atomic_read_u64(&cc.heal->walked[ns]);
+	w->upto = pg_atomic_read_u64(&cc.heal->ripe);
+	return w->after < w->upto && cc_heal_is_walked(ns) &&
+		cc_heal_may_decide() && has_end(w->after, w->upto);
 }
 
-void
-cc_heal_walk_end(uint16 ns, const CcOneSidedWalk *w)
+/* Tells all nodes up to where a namespace was walked, or need not be. */
+static void
+tell_walked(uint16 ns, uint64 upto)
 {
 	char		key[CC_SYSTEM_KEY_MAX];
 	uint16		len = cc_heal_key(ns, 'w', key);
 	char		value[8];
 	CcBuf		b = {.data = value, .len = 0, .cap = sizeof(value)};
 
-	cc_atomic_raise(&cc.heal->walked[ns], w->upto);
-	cc_buf_put_u64(&b, w->upto);
+	cc_buf_put_u64(&b, upto);
 	(void) cc_entries_write(key, len, value, sizeof(value));
+}
+
+void
+cc_heal_walk_end(uint16 ns, const CcOneSidedWalk *w)
+{
+	cc_atomic_raise(&cc.heal->walked[ns], w->upto);
+	tell_walked(ns, w->upto);
+}
+
+/*
+ * What this node passed over, as the namespace had another policy then, may
+ * have become ripe elsewhere when it had this one: there it waits for us.
+ */
+static void
+tell_passed_over(void)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	{
+		uint64		told = pg_atomic_read_u64(&cc.heal->told[ns]);
+		uint64		walked = pg_atomic_read_u64(&cc.heal->walked[ns]);
+
+		if (told < walked && cc_heal_is_walked((uint16) ns) &&
+			has_end(told, walked))
+			tell_walked((uint16) ns, walked);
+	}
 }
 
 /* The intervals of members whose ends count for this walk. */
@@ -415,7 +141,7 @@ copy_spans(const CcOneSidedWalk *w)
 				continue;
 			for (uint32 i = 0; i < cc.apart->n[a]; i++)
 			{
-				const CcInterval *iv = interval_of(a, i);
+				const CcInterval *iv = cc_apart_interval(a, i);
 
 				if (iv->to <= w->after || iv->to > w->upto)
 					continue;
@@ -635,7 +361,7 @@ begin_walk(void)
 
 	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
 	{
-		if (is_island_policy((uint16) ns) &&
+		if (cc_heal_is_island((uint16) ns) &&
 			cc_heal_walk_begin((uint16) ns, &h->walk))
 		{
 			h->walk_ns = (uint16) ns;
@@ -669,6 +395,7 @@ end_walk(void)
 {
 	CcHealShared *h = cc.heal;
 	uint16		ns = h->walk_ns;
+	CcOnSplit	policy = pg_atomic_read_u32(&cc_namespace(ns)->on_split);
 
 	cc_heal_walk_end(ns, &h->walk);
 	if (h->walk_deleted > 0)
@@ -676,8 +403,7 @@ end_walk(void)
 			   "that only the losing side of a split had written were deleted "
 			   "by policy %s: " UINT64_FORMAT,
 			   cc_namespace(ns)->name, cc_namespace(ns)->database,
-			   cc_namespace_on_split[pg_atomic_read_u32(&cc_namespace(ns)->on_split)],
-			   h->walk_deleted);
+			   cc_namespace_on_split[policy], h->walk_deleted);
 	h->walk_ns = CC_NS_SYSTEM;
 }
 
@@ -690,12 +416,13 @@ cc_heal_walk_step(void)
 	int			n;
 
 	if (pg_atomic_read_u32(&cc.apart->any) == 0 || !cc_heal_may_decide() ||
-		(h->walk_ns != CC_NS_SYSTEM && !is_island_policy(h->walk_ns)))
+		(h->walk_ns != CC_NS_SYSTEM && !cc_heal_is_island(h->walk_ns)))
 	{
 		/* it begins anew when it may; nothing says that it was walked */
 		h->walk_ns = CC_NS_SYSTEM;
 		return false;
 	}
+	tell_passed_over();
 	if (h->walk_ns == CC_NS_SYSTEM && !begin_walk())
 		return false;
 	changes = cc_alloc(STEP_CHANGES * sizeof(CcOneSided));

@@ -251,18 +251,17 @@ static void
 read_value(text *value, uint8 type, StringInfo out)
 {
 	char	   *cstring = text_to_cstring(value);
+	Datum		in = CStringGetDatum(cstring);
 
 	if (type == CC_JSONB)
 	{
-		Jsonb	   *jb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-															CStringGetDatum(cstring)));
+		Jsonb	   *jb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, in));
 
 		(void) JsonbToCString(out, &jb->root, VARSIZE(jb));
 	}
 	else if (type == CC_BYTEA)
 	{
-		bytea	   *bytes = DatumGetByteaPP(DirectFunctionCall1(byteain,
-																CStringGetDatum(cstring)));
+		bytea	   *bytes = DatumGetByteaPP(DirectFunctionCall1(byteain, in));
 
 		appendBinaryStringInfo(out, VARDATA_ANY(bytes),
 							   (int) VARSIZE_ANY_EXHDR(bytes));

@@ -29,10 +29,6 @@
 	"f(ours cache_entry, theirs cache_entry) RETURNS cache_entry"
 #define FULL_FORM \
 	"f(ours cache_entry, theirs cache_entry, state jsonb) RETURNS cache_merge"
-#define FETCHER_FORM \
-	"f(namespace text, node text, state jsonb, OUT keys text[], OUT state " \
-	"jsonb)"
-
 /* Whether it is the extension's type of this name, in whichever schema. */
 static bool
 is_our_type(Oid type, const char *name)
@@ -137,7 +133,9 @@ cc_mergesig_check_fetcher(Oid function)
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 				 errmsg("function %s cannot fetch keys to merge",
 						format_procedure(function)),
-				 errhint("A fetcher is " FETCHER_FORM ".")));
+				 errhint("A fetcher is f(text, text, jsonb), given namespace, "
+						 "node and state, and returns a row of text[] and "
+						 "jsonb, the keys and the next state.")));
 }
 
 void

@@ -164,7 +164,7 @@ CREATE TABLE cart_conflicts (key text, ours text, theirs text, merged text,
 CREATE UNIQUE INDEX ON cart_conflicts (key, ours_version, theirs_version) NULLS NOT DISTINCT;
 
 CREATE FUNCTION merge_and_note(ours cache_entry, theirs cache_entry) RETURNS cache_entry
-LANGUAGE plpgsql SET search_path = public AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     merged cache_entry := merge_carts(ours, theirs);
 BEGIN
@@ -203,7 +203,7 @@ SELECT cache_set_merge('carts', 'merge_and_note(cache_entry, cache_entry)');
 -- The higher price, but people shall look at those that differ by more than the
 -- bound in args, and at whatever is left after a thousand.
 CREATE FUNCTION merge_prices(ours cache_entry, theirs cache_entry, state jsonb) RETURNS cache_merge
-LANGUAGE plpgsql SET search_path = public AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     todo cache_merge;
     a numeric := ours.value;
@@ -248,7 +248,7 @@ SELECT key, ours_node, ours_value, theirs_node, theirs_value, decision, decided_
 FROM cache_conflicts WHERE namespace = 'carts' AND decision <> 'pending'
 ORDER BY decided_at DESC LIMIT 20;
 
--- What is left to do?
+-- What is left to do? Errors stand on the resolver, the node that joined first.
 SELECT namespace, error, count(*), min(at), min(key) AS one_of_them
 FROM cache_conflicts WHERE decision = 'pending' GROUP BY 1, 2;
 \o

@@ -42,7 +42,7 @@ foreach my $which (2, 1)
 		FROM unnest('{latest,oldest_island,largest_island,longest_ttl,merge,
 			stays,failing}'::text[]) n, generate_series(1, 10) i});
 }
-$group->rejoin;
+$group->meet;
 my $keys = join ',', sort map { "k$_" } 1 .. 10;
 $group->wait_pending($_, $keys) foreach @policies, 'stays', 'failing';
 pass('all wait');
@@ -85,8 +85,9 @@ is($group->pending($_, 'stays'), $keys,
 	"node$_: what was not changed still waits") foreach 1 .. 3;
 $group->psql(2, q{SELECT cache_drop_namespace('stays')});
 $group->wait_converged;
-is($group->psql($_, q{SELECT conflicts_pending FROM cache_status()}), 0,
-	"node$_: a namespace that is dropped has no conflicts") foreach 1 .. 3;
+$group->wait_for($_, q{SELECT conflicts_pending = 0 FROM cache_status()},
+	'no conflict to be left') foreach 1 .. 3;
+pass('conflicts of a namespace that is dropped are gone');
 $group->same_contents('all hold the same');
 
 done_testing();

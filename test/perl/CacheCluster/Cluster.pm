@@ -558,14 +558,21 @@ sub part
 	return 1;
 }
 
-# Mends all links and waits until those that run are one group again in which
-# nothing is left to do for the policies.
-sub rejoin
+# Mends all links and waits until those that run are one group again.
+sub meet
 {
 	my ($self) = @_;
 	$self->mend;
 	my $count = () = $self->running;
 	$self->wait_reachable($_, $count) foreach $self->running;
+	return 1;
+}
+
+# The same, and until nothing is left to do for the policies.
+sub rejoin
+{
+	my ($self) = @_;
+	$self->meet;
 	return $self->wait_converged;
 }
 
