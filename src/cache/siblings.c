@@ -611,8 +611,9 @@ cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h)
 	/*
 	 * What nobody has seen yet who may still say something of what it replaced;
 	 * once all have, all that they said before is here (causal stability).
+	 * What was cleared goes as a whole.
 	 */
-	if (!cc_siblings_stable(p, h))
+	if (!cc_siblings_stable(p, h) || cc_siblings_cleared(p, h))
 		return false;
 	cc_store_cut(p, h, h->vallen - b.len,
 				 cc_header_flags(h) & ~(CC_F_SIBLINGS | CC_F_PENDING));

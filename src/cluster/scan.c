@@ -44,6 +44,13 @@ is_seen(const CcEntry *e, void *arg)
 bool
 cc_scan_seen(CcSender *s, CcPartitionShared *p, CcHeaderShared *h)
 {
+	/*
+	 * What does not exist here any more is not said to: beside what we have
+	 * seen, and dropped for the horizon, it would look as if it had replaced
+	 * that.
+	 */
+	if (cc_siblings_cleared(p, h))
+		return true;
 	if (likely((cc_header_flags(h) & CC_F_SIBLINGS) == 0))
 		return cc_sender_seen(s, h->origin, h->seq);
 	/* a dot in the context is seen like any: by it a question travels */

@@ -375,6 +375,12 @@ add_write(SimHistory *k, SimNode *node, int key, const CcEntry *e,
 						node->name, sim_key_text(key), sim_hlc_text(x->hlc),
 						sim_hlc_text(k->write[i]->hlc));
 	}
+	/* what it was cleared of it is after, too */
+	for (int i = 0; i < w; i++)
+	{
+		if (k->write[i]->hlc <= sim_horizon(SIM_KEPT))
+			sim_set_add(&x->history, i);
+	}
 	sim_set_add(&x->history, w);
 }
 
