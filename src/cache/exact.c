@@ -263,6 +263,15 @@ settle_races(CcWork *w, CcKeyState *ks)
 		all |= ks->original[i].type == CC_COUNTER;
 	if (!all && !cc_rule(races))
 		return;
+	/* a node's later write has replaced its earlier ones, whatever it loses to */
+	for (int i = 0; i < ks->n; i++)
+	{
+		for (int k = 0; k < ks->n; k++)
+			lost[i] |= k != i &&
+				cc_exact_newer(&ks->original[k], &ks->original[i]) &&
+				cc_id_cmp(&cc_origin(ks->original[k].writer)->node,
+						  &cc_origin(ks->original[i].writer)->node) == 0;
+	}
 	/* newest first: what has lost itself beats nobody */
 	for (int turn = 0; turn < ks->n; turn++)
 	{
@@ -274,6 +283,8 @@ settle_races(CcWork *w, CcKeyState *ks)
 				(next < 0 || cc_exact_newer(&ks->original[i], &ks->original[next])))
 				next = i;
 		}
+		if (next < 0)
+			break;
 		for (int i = 0; i < ks->n; i++)
 			lost[next] |= stays[i] &&
 				(all || (is_delete(&ks->original[i]) &&
