@@ -75,7 +75,6 @@ cc_heal_init(void *mem)
 		pg_atomic_init_u64(&h->told[i], 0);
 		pg_atomic_init_u64(&h->requested[i], 0);
 		pg_atomic_init_u64(&h->heeded[i], 0);
-		pg_atomic_init_u64(&h->declared[i], 0);
 		pg_atomic_init_u64(&h->stopped[i], 0);
 	}
 	pg_atomic_init_u64(&h->ripe, 0);
@@ -203,10 +202,7 @@ last_word(uint16 ns)
 			   pg_atomic_read_u64(&cc_namespace(ns)->version));
 }
 
-/*
- * What was asked for is tried again on all nodes: any may be the resolver.  To
- * declare the namespace anew asks for it too, and takes back a stop.
- */
+/* What was asked for is tried again on all nodes: any may be the resolver. */
 static void
 heed_requests(void)
 {

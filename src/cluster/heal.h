@@ -79,10 +79,6 @@ typedef struct CcHealShared
 	pg_atomic_uint64 requested[CC_MAX_NAMESPACES];
 	pg_atomic_uint64 heeded[CC_MAX_NAMESPACES];
 
-	/* version of the declaration that was heeded: a newer one has what failed
-	 * or was put off tried again */
-	pg_atomic_uint64 declared[CC_MAX_NAMESPACES];
-
 	/* the merger stopped by its function's word; no call until requested again
 	 * or another split has ended */
 	pg_atomic_uint64 stopped[CC_MAX_NAMESPACES];
