@@ -455,6 +455,12 @@ cc_exact_store_state(CcWork *w, CcKeyState *ks)
 CcVerdict
 cc_exact_spread(CcWork *w, CcKeyState *ks)
 {
+	/* it takes the place of an earlier one */
+	for (int i = ks->ncontext - 1; i >= 0; i--)
+	{
+		if (ks->context[i].origin == cc_state_self())
+			ks->context[i] = ks->context[--ks->ncontext];
+	}
 	if (ks->ncontext == CC_MAX_CONTEXT)
 		ks->ncontext--;
 	ks->context[ks->ncontext].origin = CC_NO_ORIGIN;

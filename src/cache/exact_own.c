@@ -65,7 +65,11 @@ cc_exact_away(CcWork *w)
 	if (e == &ks->resolution && w->c->gone)
 		ks->resolved = false;
 	else if (w->c->gone && ks->n > 1)
+	{
+		cc_exact_add_input(ks, e->writer, e->hlc);
 		cc_exact_remove_original(ks, (int) (e - ks->original));
+		ks->asked = false;
+	}
 	else
 		cc_exact_make_stub(e);
 	ks->since = cc_clock_ms();

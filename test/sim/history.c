@@ -303,6 +303,13 @@ set_inputs(SimHistory *k, SimNode *node, int key, SimWrite *x,
 		int			w = known(k, node, &ks->original[i]);
 
 		sim_set_add(&x->inputs, w);
+		/* a delete that was merged is in the value, too, though unseen */
+		for (int d = 0; d < k->n && x->how == CC_HOW_MERGE; d++)
+		{
+			if (k->write[d]->deletes && !k->write[d]->decision &&
+				sim_set_has(&k->write[w]->leaves, d))
+				sim_set_add(&x->leaves, d);
+		}
 		sim_set_join(&x->basis, &k->write[w]->leaves);
 	}
 	for (int i = 0; i < k->n; i++)
