@@ -113,32 +113,26 @@ cc_exact_join_inputs(CcKeyState *to, const CcKeyState *from)
 }
 
 /*
- * A decision that is above the horizon stays when all that it was made from is
- * not: as the plain entry that it is elsewhere, where it has been folded.
+ * A decision goes with all that it was made from, though it may have been made
+ * after the horizon by a node that did not know of it yet: whoever held one more
+ * original has dropped it.  Where it has been folded the horizon was known, as
+ * all had seen it (causal stability).
  */
 void
 cc_exact_drop_cleared(CcKeyState *ks)
 {
-	bool		any = ks->n > 0;
-
 	for (int i = ks->n - 1; i >= 0; i--)
 	{
 		if (cc_expire_cleared(ks->original[i].ns, ks->original[i].hlc))
 			cc_exact_remove_original(ks, i);
 	}
-	if (ks->n > 0 && ks->served < 0)
+	if (ks->n == 0)
+		ks->resolved = false;
+	else if (ks->served < 0)
 		ks->served = cc_exact_newest_original(ks);
-	if (!any || !ks->resolved)
-		return;
-	if (cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
+	if (ks->resolved &&
+		cc_expire_cleared(ks->resolution.ns, ks->resolution.hlc))
 		ks->resolved = false;
-	else if (ks->n == 0)
-	{
-		ks->original[0] = ks->resolution;
-		ks->n = 1;
-		ks->served = 0;
-		ks->resolved = false;
-	}
 }
 
 void

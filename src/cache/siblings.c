@@ -576,13 +576,26 @@ cc_siblings_covered(CcPartitionShared *p, CcHeaderShared *h, const CcVV *v)
 static bool
 is_cleared(const CcEntry *e, void *arg)
 {
+	bool	   *resolution = arg;
+
+	if (*resolution)
+	{
+		*resolution = false;	/* that goes with what it was made from */
+		return true;
+	}
 	return cc_expire_cleared(e->ns, e->hlc);
 }
 
 bool
 cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h)
 {
-	return cc_siblings_all(p, h, is_cleared, NULL);
+	bool		resolution = false;
+	Heads		b;
+
+	if (unlikely((cc_header_flags(h) & CC_F_SIBLINGS) != 0) &&
+		copy_heads(p, h, &b))
+		resolution = (b.head.bits & CC_SIB_RESOLVED) != 0;
+	return cc_siblings_all(p, h, is_cleared, &resolution);
 }
 
 bool

@@ -85,9 +85,22 @@ find_slot(const CcNodeId *id)
 	return -1;
 }
 
+/* Whether it has a slot, removed or not.  Under the lock. */
+static bool
+is_known(const CcNodeId *id)
+{
+	for (uint32 i = 0; i < cc.members->nmembers; i++)
+	{
+		if (cc_id_cmp(&cc.members->member[i].id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * A state that is newer than the one that we know of that node, which must be
- * a peer: of our own links nobody knows better.
+ * a peer: of our own links nobody knows better.  One that names a node of which
+ * we have not heard yet is kept as an older one, so that it is taken again.
  */
 static bool
 take_state(const LinkState *s)
@@ -105,6 +118,7 @@ take_state(const LinkState *s)
 		 (s->boot == m->link_boot && s->number > m->link_number)))
 	{
 		uint32		reaches = 0;
+		bool		whole = true;
 
 		for (int i = 0; i < s->n; i++)
 		{
@@ -112,14 +126,17 @@ take_state(const LinkState *s)
 
 			if (to >= 0)
 				reaches |= 1U << to;
+			whole = whole && is_known(&s->reaches[i]);
 		}
+		news = whole || m->link_boot != s->boot ||
+			m->link_number != s->number - 1 || m->link_reaches != reaches;
 		m->link_boot = s->boot;
-		m->link_number = s->number;
+		m->link_number = whole ? s->number : s->number - 1;
 		m->link_ready = s->ready;
 		m->link_waits = s->waits;
 		m->link_reaches = reaches;
-		pg_atomic_write_u32(&ms->link_news, 1);
-		news = true;
+		if (news)
+			pg_atomic_write_u32(&ms->link_news, 1);
 	}
 	cc_unlock(&ms->lock);
 	return news;

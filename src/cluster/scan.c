@@ -151,18 +151,56 @@ typedef struct DigestKeys
 	uint64		hash[2];
 } DigestKeys;
 
+/*
+ * Which namespaces are local here comes before any digest, which does not list
+ * their keys: who has not heard of it yet would take that for a loss.  And which
+ * keep conflicts comes before their entries: who has not heard of that would
+ * settle as a race what others keep.
+ */
+static void
+put_declarations(CcSender *s, uint64 *entries)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+	CcBuf		buf;
+
+	cc_buf_init(&buf);
+	for (uint32 ns = 0; ns < n; ns++)
+	{
+		char		key[CC_SYSTEM_KEY_MAX];
+		CcEntry		e;
+
+		if (!cc_namespace_has(ns, CC_NS_LOCAL | CC_NS_KEEPS))
+			continue;
+		buf.len = 0;
+		if (cc_cache_peek(CC_NS_SYSTEM, key,
+						  cc_namespace_key((uint16) ns, key), &e, &buf) &&
+			!cc_sender_seen(s, e.origin, e.seq))
+		{
+			cc_encode_entry(&s->out, &e);
+			(*entries)++;
+		}
+	}
+	cc_buf_free(&buf);
+}
+
 uint64
 cc_scan_put_records(CcSender *s)
 {
 	CcNodeId	id[CC_MAX_MEMBERS];
 	char		key[CC_APART_KEY_LEN];
 	uint32		changes = pg_atomic_read_u32(&cc.apart->changes);
+	uint32		keeping = pg_atomic_read_u32(&cc.state->nkeeping);
 	uint64		told = 0;
 	int			n;
 	CcBuf		buf;
 
+	if (keeping != s->keeping)
+	{
+		s->keeping = keeping;
+		put_declarations(s, &told);
+	}
 	if (changes == s->records)
-		return 0;
+		return told;
 	s->records = changes;
 	n = cc_membership_list(id);
 	cc_buf_init(&buf);
@@ -409,38 +447,6 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 		cc_buf_free(&buf);
 	}
 	cc_encode_vv(&s->out, 'R', raise);
-}
-
-/*
- * Which namespaces are local here comes before any digest, which does not list
- * their keys: who has not heard of it yet would take that for a loss.  And which
- * keep conflicts comes before their entries: who has not heard of that would
- * settle as a race what others keep.
- */
-static void
-put_declarations(CcSender *s, uint64 *entries)
-{
-	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
-	CcBuf		buf;
-
-	cc_buf_init(&buf);
-	for (uint32 ns = 0; ns < n; ns++)
-	{
-		char		key[CC_SYSTEM_KEY_MAX];
-		CcEntry		e;
-
-		if (!cc_namespace_has(ns, CC_NS_LOCAL | CC_NS_KEEPS))
-			continue;
-		buf.len = 0;
-		if (cc_cache_peek(CC_NS_SYSTEM, key,
-						  cc_namespace_key((uint16) ns, key), &e, &buf) &&
-			!cc_sender_seen(s, e.origin, e.seq))
-		{
-			cc_encode_entry(&s->out, &e);
-			(*entries)++;
-		}
-	}
-	cc_buf_free(&buf);
 }
 
 /* The last batch of a scan or comparison: G, raise V. */

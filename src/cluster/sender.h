@@ -70,6 +70,7 @@ struct CcSender
 									 * slice's walk began */
 	bool		digested[CC_SLICES];	/* the slice goes with a digest */
 
+	uint32		keeping;		/* nkeeping as declarations were last sent */
 	uint32		records;		/* apart->changes as split records were last
 								 * told */
 
@@ -134,9 +135,9 @@ extern bool cc_scan_seen(CcSender *s, CcPartitionShared *p, CcHeaderShared *h);
 extern void cc_scan_put_seen(CcSender *s);
 
 /*
- * PROTOCOL.md, split records: before data.  Adds those that the peer has not
- * seen when there are others than this session has told of, for a batch of
- * their own.  Returns how many.
+ * PROTOCOL.md, split records: before data; and which namespaces keep conflicts.
+ * Adds those that the peer has not seen when there are others than this session
+ * has told of, for a batch of their own.  Returns how many.
  */
 extern uint64 cc_scan_put_records(CcSender *s);
 
