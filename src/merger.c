@@ -197,6 +197,20 @@ is_wanted(uint16 ns)
 		cc_heal_merger_wanted(ns);
 }
 
+/*
+ * Where the function has said stop the heal is over: one-sided changes stand,
+ * and nobody waits for their walk.
+ */
+static void
+end_stopped(uint16 ns)
+{
+	CcOneSidedWalk walk;
+
+	if (pg_atomic_read_u32(&cc_namespace(ns)->on_split) == CC_SPLIT_MERGE &&
+		cc_heal_has_stopped(ns) && cc_heal_walk_begin(ns, &walk))
+		cc_heal_walk_end(ns, &walk);
+}
+
 /* ------------------------------------------------------------------------
  * The replicator's part
  * ------------------------------------------------------------------------
@@ -351,6 +365,7 @@ cc_merger_launch(int64 now)
 	{
 		const char *database = cc_namespace(ns)->database;
 
+		end_stopped((uint16) ns);
 		if (is_served(database) || !is_wanted((uint16) ns))
 			continue;
 		waits = true;

@@ -75,7 +75,6 @@ cc_heal_init(void *mem)
 		pg_atomic_init_u64(&h->told[i], 0);
 		pg_atomic_init_u64(&h->requested[i], 0);
 		pg_atomic_init_u64(&h->heeded[i], 0);
-		pg_atomic_init_u64(&h->declared[i], 0);
 		pg_atomic_init_u64(&h->stopped[i], 0);
 	}
 	pg_atomic_init_u64(&h->ripe, 0);
@@ -203,10 +202,7 @@ last_word(uint16 ns)
 			   pg_atomic_read_u64(&cc_namespace(ns)->version));
 }
 
-/*
- * What was asked for is tried again on all nodes: any may be the resolver.  To
- * declare the namespace anew asks for it too, and takes back a stop.
- */
+/* What was asked for is tried again on all nodes: any may be the resolver. */
 static void
 heed_requests(void)
 {
@@ -229,7 +225,8 @@ cc_heal_may_decide(void)
 {
 	return cc_state_phase() == CC_READY && cc_reach_is_resolver() &&
 		(!cc_rule(grace) ||
-		 cc_monotonic_ms() - cc_reach_since() >= CC_HEAL_GRACE);
+		 cc_monotonic_ms() - cc_reach_since() >= CC_HEAL_GRACE) &&
+		!cc_reach_meets(cc_monotonic_ms());
 }
 
 /* A time that lies ahead although it cannot: the clock was set back. */
@@ -584,7 +581,7 @@ finds_due(uint16 ns)
 		{
 			const CcConflictKey *k = &job->key[i];
 
-				found = cc_conflict_read(k->ns, k->key, k->keylen, &job->ks,
+			found = cc_conflict_read(k->ns, k->key, k->keylen, &job->ks,
 									 &job->buf) &&
 				cc_siblings_pending(&job->ks) &&
 				cc_heal_is_due(&job->ks, cc_clock_ms());
@@ -668,45 +665,4 @@ cc_heal_winner(uint16 ns, const CcNodeId *winner)
 	while (win_some(ns, winner, &w, &decided))
 		cc_check_interrupts();
 	return decided;
-}
-
-/* Whether any pending key of the namespace was not put off by an error. */
-static bool
-has_waiting(uint16 ns)
-{
-	Job		   *job = begin_job();
-	CcConflictWalk w = {0};
-	bool		found = false;
-	int			n;
-
-	while (!found &&
-		   (n = cc_conflict_next(&w, ns, job->key, BATCH)) > 0)
-	{
-		for (int i = 0; i < n && !found; i++)
-		{
-			const CcConflictKey *k = &job->key[i];
-
-				found = cc_conflict_read(k->ns, k->key, k->keylen, &job->ks,
-									 &job->buf) &&
-				cc_siblings_pending(&job->ks) && job->ks.tries == 0;
-		}
-	}
-	end_job(job);
-	return found;
-}
-
-bool
-cc_heal_waiting(void)
-{
-	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
-
-	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
-	{
-		if (policy_of((uint16) ns) != CC_SPLIT_MANUAL &&
-			!(policy_of((uint16) ns) == CC_SPLIT_MERGE &&
-			  cc_heal_has_stopped((uint16) ns)) &&
-			cc_conflict_count((uint16) ns) > 0 && has_waiting((uint16) ns))
-			return true;
-	}
-	return cc_heal_walk_waiting();
 }

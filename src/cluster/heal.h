@@ -79,10 +79,6 @@ typedef struct CcHealShared
 	pg_atomic_uint64 requested[CC_MAX_NAMESPACES];
 	pg_atomic_uint64 heeded[CC_MAX_NAMESPACES];
 
-	/* version of the declaration that was heeded: a newer one has what failed
-	 * or was put off tried again */
-	pg_atomic_uint64 declared[CC_MAX_NAMESPACES];
-
 	/* the merger stopped by its function's word; no call until requested again
 	 * or another split has ended */
 	pg_atomic_uint64 stopped[CC_MAX_NAMESPACES];
@@ -104,6 +100,7 @@ typedef struct CcHealShared
 	int64		next_slow;
 	int64		ask_second;		/* in which so many were asked about */
 	int			asked;
+	int64		looked_at;		/* monotonic ms; cc_heal_tell_waiting */
 	CcConflictWalk look[CC_MAX_NAMESPACES]; /* cc_heal_merger_wanted */
 
 	/* likewise, of the one-sided changes of an island policy's namespace */
@@ -225,9 +222,15 @@ extern void cc_heal_request(uint16 ns);
 extern uint64 cc_heal_winner(uint16 ns, const CcNodeId *winner);
 
 /*
- * Whether something waits for an automatic decision: a pending key of a policy
+ * Whether something waits for an automatic decision, as the resolver says: a pending key of a policy
  * other than manual that was not put off by an error, or a walk.
  */
 extern bool cc_heal_waiting(void);
+
+/*
+ * Has our link state tell whether it does: once a round, before
+ * cc_reach_update.  now: monotonic ms.
+ */
+extern void cc_heal_tell_waiting(int64 now);
 
 #endif							/* CC_HEAL_H */

@@ -418,6 +418,7 @@ do_duties(int64 now)
 	cc_detector_check(now, cc_peer_timeout);
 	show_links();
 	cc_detector_phase(now, began, cc_startup_timeout, have_seeds());
+	cc_heal_tell_waiting(now);
 	follow_reach(now);
 	return round_time();
 }

@@ -55,6 +55,7 @@ cc_membership_init(void *mem, uint32 origin_cap)
 	pg_atomic_init_u32(&ms->component, 0);
 	pg_atomic_init_u64(&ms->component_since, 0);
 	pg_atomic_init_u32(&ms->link_news, 0);
+	pg_atomic_init_u64(&ms->meets_since, 0);
 }
 
 /* Under the lock, in either mode. */

@@ -147,6 +147,7 @@ typedef struct CcMembersShared
 	 */
 	pg_atomic_uint32 removed;
 
+	pg_atomic_uint64 meets_since;	/* see cc_reach_meets; 0: it is not so */
 	int64		last_check;		/* monotonic ms of cc_detector_check's last
 								 * round */
 

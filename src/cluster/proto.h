@@ -28,8 +28,8 @@
  *	'C'  closed origins that we are clean of: u64 members' hash, u16 n, n
  *			origins
  *	'J'  link states (reach.h): u8 n, n times u8 node[16]; u8 m, m times
- *			(u8 which of the n, u64 boot, u64 number, u8 ready, u32 whom of the
- *			n it reaches, as bits)
+ *			(u8 which of the n, u64 boot, u64 number, u8 bits (ready, waits),
+ *			u32 whom of the n it reaches, as bits)
  *	'X'  a reply's status: u8 CcStatus, u64 boot known of the caller
  *
  * Order within a batch is order of processing: entries, digest, G, F, raise.

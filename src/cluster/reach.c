@@ -22,6 +22,9 @@
  * ------------------------------------------------------------------------
  */
 
+/* Longest that a node waits for who is heard and not reached */
+#define MEETING_MS		10000
+
 /* What a state says of its node, bits */
 #define LINK_READY		0x01
 #define LINK_WAITS		0x02
@@ -403,4 +406,28 @@ cc_reach_is_resolver(void)
 	int			slot = cc_reach_resolver();
 
 	return slot >= 0 && (uint32) slot == cc.members->self;
+}
+
+bool
+cc_reach_meets(int64 now)
+{
+	uint32		component = cc_reach_component();
+	pg_atomic_uint64 *since = &cc.members->meets_since;
+	bool		meets = false;
+
+	cc_lock_shared(&cc.members->lock);
+	for (uint32 i = 0; i < cc.members->nmembers; i++)
+	{
+		const CcMemberShared *m = &cc.members->member[i];
+
+		meets |= cc_membership_is_peer(m) && cc_detector_is_up(m) &&
+			(component & (1U << i)) == 0;
+	}
+	cc_unlock(&cc.members->lock);
+	if (!meets)
+		pg_atomic_write_u64(since, 0);
+	else if (pg_atomic_read_u64(since) == 0)
+		pg_atomic_write_u64(since, (uint64) Max(now, 1));
+	return meets &&
+		now - (int64) pg_atomic_read_u64(since) <= MEETING_MS;
 }

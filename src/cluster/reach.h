@@ -71,6 +71,13 @@ extern int64 cc_reach_since(void);
 /* Slot of the resolver; -1 when nobody that can be reached is ready. */
 extern int	cc_reach_resolver(void);
 
+/*
+ * Whether a member is heard to which no path leads yet: the component is about
+ * to become another one.  Not for longer than it takes both sides to call each
+ * other: a link may stay half open.  now: monotonic ms.
+ */
+extern bool cc_reach_meets(int64 now);
+
 /* Whether we are it. */
 extern bool cc_reach_is_resolver(void);
 

@@ -507,6 +507,23 @@ cc_splits_count_deferred(const CcNodeId *writer)
 	cc_unlock(&cc.splits->lock);
 }
 
+void
+cc_splits_show(const CcNodeId *writer)
+{
+	const CcSplit *row;
+	bool		unseen;
+
+	cc_lock_shared(&cc.splits->lock);
+	row = newest_with(writer);
+	unseen = row != NULL && row->id == 0;
+	cc_unlock(&cc.splits->lock);
+	if (!unseen)
+		return;
+	cc_lock_exclusive(&cc.splits->lock);
+	(void) row_of_writer(writer);
+	cc_unlock(&cc.splits->lock);
+}
+
 bool
 cc_splits_get(int i, CcSplit *s)
 {

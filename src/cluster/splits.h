@@ -134,6 +134,12 @@ extern void cc_splits_meet(const CcNodeId *peer);
 extern void cc_splits_count_fate(const CcNodeId *writer, CcFate fate);
 extern void cc_splits_count_deferred(const CcNodeId *writer);
 
+/*
+ * A conflict with what this node wrote waits: when it came of a first meeting
+ * people see that from now on.  No lock is held.
+ */
+extern void cc_splits_show(const CcNodeId *writer);
+
 /* The i-th of the history, oldest first; false: there are not so many. */
 extern bool cc_splits_get(int i, CcSplit *s);
 

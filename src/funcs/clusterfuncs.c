@@ -149,6 +149,9 @@ typedef struct Convergence
 	CcVV		vv;				/* of whom we look at */
 	bool		fixed;			/* target stands */
 	bool		decided;		/* ... and has what was decided */
+	int			resolver;		/* slot of whom is waited for; -1: nobody */
+	uint64		heartbeats;		/* until its word is of now */
+	bool		asked;
 	struct
 	{
 		bool		seen;
@@ -195,6 +198,27 @@ gather_target(Convergence *c)
 	c->fixed = complete;
 }
 
+/*
+ * Whether the resolver's word on what waits (cc_heal_waiting) is later than
+ * the moment at which all had the target.
+ */
+static bool
+resolver_has_spoken(Convergence *c)
+{
+	int			resolver = cc_reach_resolver();
+	uint64		heartbeats;
+
+	if (resolver < 0 || !look_at_member(resolver, &heartbeats))
+		return true;
+	if (!c->asked || c->resolver != resolver)
+	{
+		c->asked = true;
+		c->resolver = resolver;
+		c->heartbeats = heartbeats + ROUNDS;
+	}
+	return heartbeats >= c->heartbeats;
+}
+
 /* Whether all that can be reached, this node too, have seen the target. */
 static bool
 have_target(Convergence *c)
@@ -226,7 +250,7 @@ is_converged(void *arg)
 		return false;
 	if (c->decided)
 		return true;
-	if (cc_heal_waiting())
+	if (!resolver_has_spoken(c) || cc_heal_waiting())
 		return false;
 	c->decided = true;
 	cc_state_copy_vv(&c->vv);

@@ -4,11 +4,13 @@
  *	  SQL function behind the view cache_splits.
  *
  * Copies one row at a time.  A split that ends or begins meanwhile may be left
- * out or come as it was.
+ * out or come as it was.  Conflicts that wait are counted when they are asked
+ * for: each belongs to the last split from whoever wrote what is not served.
  *
- * Locking: splits->lock inside cluster/splitlog.c, for one copy.
+ * Locking: splits->lock inside cluster/splitlog.c, for one copy; partitions'
+ * locks inside cache/conflict.c, for one key.
  *
- * May include: PostgreSQL's headers, base/, cluster/.
+ * May include: PostgreSQL's headers, base/, cache/, cluster/.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +33,93 @@ enum
 	SPLIT_DETECTED_AT, SPLIT_HEALED_AT, SPLIT_CONFLICTS, SPLIT_KEPT_OURS,
 	SPLIT_KEPT_THEIRS, SPLIT_MERGED, SPLIT_DELETED, SPLIT_DEFERRED, NSPLIT
 };
+
+/* Keys of a step of the walk over those that wait */
+#define KEYS		64
+
+/* Conflicts that wait, by who wrote what is not served */
+typedef struct Waiting
+{
+	int			n;
+	struct
+	{
+		CcNodeId	node;
+		uint64		count;
+	}			of[CC_MAX_MEMBERS];
+} Waiting;
+
+static void
+count_waiting(Waiting *w, const CcEntry *original)
+{
+	const CcNodeId *node = &cc_origin(original->writer)->node;
+	int			i = 0;
+
+	while (i < w->n && cc_id_cmp(&w->of[i].node, node) != 0)
+		i++;
+	if (i == CC_MAX_MEMBERS)
+		return;
+	if (i == w->n)
+	{
+		w->of[w->n].node = *node;
+		w->of[w->n++].count = 0;
+		cc_splits_show(node);
+	}
+	w->of[i].count++;
+}
+
+static void
+count_all_waiting(Waiting *w)
+{
+	CcConflictWalk walk = {0};
+	CcConflictKey *key = palloc(KEYS * sizeof(CcConflictKey));
+	CcKeyState *ks = palloc(sizeof(CcKeyState));
+	CcBuf		buf;
+	int			n;
+
+	w->n = 0;
+	cc_buf_init(&buf);
+	PG_TRY();
+	{
+		while ((n = cc_conflict_next(&walk, CC_NO_NS, key, KEYS)) > 0)
+		{
+			CHECK_FOR_INTERRUPTS();
+			for (int i = 0; i < n; i++)
+			{
+				if (!cc_conflict_read(key[i].ns, key[i].key, key[i].keylen,
+									  ks, &buf) || !cc_siblings_pending(ks))
+					continue;
+				for (int k = 0; k < ks->n; k++)
+				{
+					if (k != ks->served)
+						count_waiting(w, &ks->original[k]);
+				}
+			}
+		}
+	}
+	PG_FINALLY();
+	{
+		/* it lives as long as the process */
+		cc_buf_free(&buf);
+	}
+	PG_END_TRY();
+}
+
+/* Those of a node, once: for its last row. */
+static uint64
+take_waiting(Waiting *w, const CcNodeId *node)
+{
+	uint64		count;
+
+	for (int i = 0; i < w->n; i++)
+	{
+		if (cc_id_cmp(&w->of[i].node, node) != 0)
+			continue;
+		count = w->of[i].count;
+		w->of[i].count = 0;
+		return count;
+	}
+	return 0;
+}
 
 /* The names of an island, in order; those that are no text here left out. */
 static Datum
@@ -90,28 +179,45 @@ form_split(const CcSplit *s, Datum *values, bool *nulls)
 	values[SPLIT_DEFERRED] = Int64GetDatum((int64) s->deferred);
 }
 
+/* All rows that there are; returns their number. */
+static int
+collect_splits(CcSplit *rows)
+{
+	int			n = 0;
+
+	for (int i = 0; n < CC_MAX_SPLITS && cc_splits_get(i, &rows[n]); i++)
+	{
+		/* rows that went meanwhile have moved the others up */
+		if (n == 0 || rows[n].id != rows[n - 1].id)
+			n++;
+	}
+	return n;
+}
+
 Datum
 cachecluster_splits(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	CcSplit		s;
-	uint64		last = 0;
+	CcSplit    *rows;
+	Waiting		waiting;
+	int			n;
 
 	cc_args_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
 	if (rsinfo->setDesc->natts != NSPLIT)
 		elog(ERROR, "cache_splits has %d columns", NSPLIT);
 
-	for (int i = 0; cc_splits_get(i, &s); i++)
+	rows = palloc(CC_MAX_SPLITS * sizeof(CcSplit));
+	count_all_waiting(&waiting);
+	n = collect_splits(rows);
+	for (int i = n - 1; i >= 0; i--)
+		rows[i].conflicts += take_waiting(&waiting, &rows[i].peer);
+	for (int i = 0; i < n; i++)
 	{
 		Datum		values[NSPLIT];
 		bool		nulls[NSPLIT];
 
-		/* rows that went meanwhile have moved the others up */
-		if (s.id == last)
-			continue;
-		last = s.id;
-		form_split(&s, values, nulls);
+		form_split(&rows[i], values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 nulls);
 	}

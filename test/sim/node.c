@@ -388,6 +388,7 @@ do_duties(SimNode *node, uint32 seed_bits, bool others)
 	cc_detector_check(now, sim.cfg.peer_timeout_ms);
 	cc_detector_phase(now, node->began, sim.cfg.startup_timeout_ms,
 					  seed_bits != 0);
+	cc_heal_tell_waiting(now);
 	follow_reach();
 }
 

@@ -135,6 +135,9 @@ draw_config(void)
 		c->keys += 3;
 		c->value_max = 60;
 	}
+	/* members and split records stay, whatever else has to go */
+	if (memory != 0)
+		chunks += 8 * (uint32) (c->nodes + 2) / c->partitions;
 	c->store_bytes = sim_store_bytes(c->partitions, chunks);
 	c->bound = (uint32) DRAW("bound", 0, 0, 0, 1, 4, 12);
 	c->bound_from = (int) DRAW("bound_from", 0, 1, 1, 2);
