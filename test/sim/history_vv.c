@@ -82,6 +82,12 @@ sim_history_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 
 	if (has_seen(k, seen, w) || sim_horizon(SIM_KEPT) >= d->version.hlc)
 		return;
+	/* a group that had not met the others forgets a delete that all of it saw */
+	for (int i = 0; i < k->n && sim_counter_strangers(); i++)
+	{
+		if (k->write[i]->deletes && sim_set_has(&k->write[i]->history, w))
+			return;
+	}
 	/* of a retired origin there may be dots that nobody has any more */
 	if (to == CC_VV_INF && (!full || !sim_anybody_took(d)))
 		return;

@@ -79,7 +79,16 @@ static const Row table[] = {
 	{"busy_ends", NULL, 142, 1500},
 	{"counters_join", NULL, 5, 23},
 	{"counter_begun", NULL, 5, 145},
-	{"join_version", NULL, 5, 2820}
+	{"join_version", NULL, 5, 2820},
+	{"exact_seen", NULL, 1068, 3000},
+	{"context", NULL, 12, 4000},
+	{"resolution", NULL, 47, 4000},
+	{"unchanged", NULL, 24, 4000},
+	{"grace", NULL, 6, 4000},
+	{"ask", NULL, 7, 4000},
+	{"path_records", NULL, 5, 4000},
+	{"races", NULL, 5, 4000},
+	{"fold", NULL, 5, 4000}
 };
 
 /*
