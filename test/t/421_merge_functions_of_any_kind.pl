@@ -149,7 +149,7 @@ foreach my $which (1, 2)
 		"node$which: rows of a table, by its row security");
 	is(value($which, 'definer', 'k'), 'swordfish',
 		"node$which: security definer");
-	is(value($which, 'owner', 'k'), 'shop 1234kB pg_catalog, pg_temp',
+	is(value($which, 'owner', 'k'), 'shop 1234kB pg_catalog, public, pg_temp',
 		"node$which: the owner, the function's setting, a safe search_path");
 	is($group->psql($which, q{
 			SELECT key, value FROM cache_entries('%', 'deleted') ORDER BY 1}),
@@ -181,11 +181,11 @@ is($group->psql(1, q{
 	join("\n", 'COMMIT|EXECUTE of transaction commands is not implemented',
 		'CREATE TEMP TABLE t (i int)|cannot create temporary table within security-restricted operation',
 		'DROP TABLE public.prices|must be owner of table prices',
-		'LISTEN x|cannot execute LISTEN within a background process',
-		'RESET ROLE|cannot set parameter "role" within security-restricted operation',
+		'LISTEN x|cannot execute LISTEN within security-restricted operation',
+		'RESET ROLE|cannot set parameter "role" within security-definer function',
 		'SELECT word FROM public.secret|permission denied for table secret',
-		'SET ROLE postgres|cannot set parameter "role" within security-restricted operation',
-		'SET SESSION AUTHORIZATION postgres|cannot set parameter "session_authorization" within security-restricted operation'),
+		'SET ROLE postgres|cannot set parameter "role" within security-definer function',
+		'SET SESSION AUTHORIZATION postgres|cannot set parameter "session_authorization" within security-definer function'),
 	'a function cannot leave its owner\'s rights');
 
 # A right that was taken: the keys wait with the error.
