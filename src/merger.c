@@ -32,6 +32,7 @@
 
 /* Between two looks of the replicator, and of an idle merger, in ms */
 #define LOOK_MS			50
+#define NAP_MS			10
 
 /* An idle merger ends after */
 #define IDLE_MS			1000
@@ -505,7 +506,7 @@ cachecluster_merger_main(Datum arg)
 			idle_since = cc_monotonic_ms();
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOOK_MS,
+						 NAP_MS,
 						 cc_wait_event(wait_event, "CacheClusterMerger"));
 		ResetLatch(MyLatch);
 	}
