@@ -212,8 +212,16 @@ trace_state(SimHistory *k, SimNode *node, const char *what, int key,
 				 m[i]->type == CC_STUB ? ", stub" : "",
 				 !ks->resolved && n > 1 && i == ks->served ? "*" : "");
 	}
-	sim_trace("%s %s {%s}%s%s", what, sim_key_text(key), text,
-			  ks->ninputs > 0 ? " with a context" : "",
+	for (int i = 0; i < ks->ninputs && strlen(text) < 540; i++)
+	{
+		Size		len = strlen(text);
+
+		snprintf(text + len, sizeof(text) - len, "%s%.2s %s",
+				 i == 0 ? "} over {" : ", ",
+				 sim_dot_text(sim_oracle_origin(node, ks->input[i].writer), 0),
+				 sim_hlc_text(ks->input[i].hlc));
+	}
+	sim_trace("%s %s {%s}%s", what, sim_key_text(key), text,
 			  ks->asked ? " asked" : "");
 }
 
