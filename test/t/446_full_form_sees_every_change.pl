@@ -98,6 +98,8 @@ put($_, 'later', "of $_", map { "k$_" } 1 .. 5) foreach 1, 2;
 put($_, 'fetched', "of $_", map { "f$_" } 1 .. 5) foreach 1, 2;
 $group->meet;
 $group->wait_pending('full', 'both>defer,both>nonsense');
+# who decides knows of the walk for what one side alone has changed
+$group->wait_converged(1);
 
 # One call to begin with, then one for each change on either side.
 is($group->psql(1, q{
