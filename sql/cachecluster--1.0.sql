@@ -379,7 +379,7 @@ AS 'MODULE_PATHNAME', 'cachecluster_set_merge'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION cache_set_merge(text, regprocedure, jsonb, regprocedure) IS
-'lets a function decide the conflicts of a namespace: f(ours cache_entry, theirs cache_entry) RETURNS cache_entry, or with a third argument, state jsonb, RETURNS cache_merge; it runs as the owner of the namespace, with pg_catalog as search_path';
+'lets a function decide the conflicts of a namespace: f(ours cache_entry, theirs cache_entry) RETURNS cache_entry, or with a third argument, state jsonb, RETURNS cache_merge; it runs as the owner of the namespace';
 
 --
 -- Keeping the cache in step with tables

@@ -111,7 +111,7 @@ set_search_path(CcMergeCall *m)
 	appendStringInfoString(&path, "pg_catalog");
 	if (beside != NULL)
 		appendStringInfo(&path, ", %s", quote_identifier(beside));
-	if (types != NULL)
+	if (types != NULL && (beside == NULL || strcmp(beside, types) != 0))
 		appendStringInfo(&path, ", %s", quote_identifier(types));
 	appendStringInfoString(&path, ", pg_temp");
 	(void) set_config_option("search_path", path.data, PGC_USERSET,

@@ -5,8 +5,8 @@
  *
  * What can be called is found anew for each transaction, since it may have been
  * dropped or replaced.  A function runs as the owner of the namespace in a
- * security-restricted operation, with pg_catalog as search_path unless it sets
- * its own.
+ * security-restricted operation; unless it sets another, its search_path is
+ * pg_catalog, its own schema and that of the extension.
  *
  * Every function here may raise an error, in a transaction with a snapshot.
  *

@@ -32,12 +32,16 @@
 
 /* Between two looks of the replicator, and of an idle merger, in ms */
 #define LOOK_MS			50
+#define NAP_MS			10
 
 /* An idle merger ends after */
 #define IDLE_MS			1000
 
 /* A worker that has not begun to run by then never will */
 #define START_MS		60000
+
+/* Kinds of errors of a namespace that the log is told of */
+#define TOLD			8
 
 /* Pauses after failures: the first, and the longest */
 #define FIRST_PAUSE		1000
@@ -74,8 +78,11 @@ typedef struct Namespace
 	pg_atomic_uint64 version;	/* of the declaration that is put off */
 	pg_atomic_uint64 request;	/* cache_heal that came before */
 	pg_atomic_uint32 failures;	/* in a row */
-	pg_atomic_uint32 told;		/* SQLSTATE that the log was told of; 0: none */
-	pg_atomic_uint64 told_request;	/* cache_heal that came before */
+
+	/* the merger's: SQLSTATEs that the log was told of since that cache_heal */
+	int			told[TOLD];
+	int			ntold;
+	uint64		told_request;
 } Namespace;
 
 typedef struct CcMergersShared
@@ -115,8 +122,6 @@ cc_merger_init(void *mem)
 		pg_atomic_init_u64(&mergers->ns[i].version, 0);
 		pg_atomic_init_u64(&mergers->ns[i].request, 0);
 		pg_atomic_init_u32(&mergers->ns[i].failures, 0);
-		pg_atomic_init_u32(&mergers->ns[i].told, 0);
-		pg_atomic_init_u64(&mergers->ns[i].told_request, 0);
 	}
 }
 
@@ -160,7 +165,7 @@ cc_merger_put_on(uint16 ns)
 	pg_atomic_write_u64(&mergers->ns[ns].until, 0);
 	pg_atomic_write_u32(&mergers->ns[ns].failures, 0);
 	if (cc_conflict_count(ns) == 0)
-		pg_atomic_write_u32(&mergers->ns[ns].told, 0);
+		mergers->ns[ns].ntold = 0;
 }
 
 bool
@@ -168,11 +173,19 @@ cc_merger_is_news(uint16 ns, int sqlstate)
 {
 	Namespace  *n = &mergers->ns[ns];
 	uint64		request = pg_atomic_read_u64(&cc.heal->requested[ns]);
-	bool		again = pg_atomic_exchange_u64(&n->told_request, request) ==
-		request;
 
-	return pg_atomic_exchange_u32(&n->told, sqlstate) != (uint32) sqlstate ||
-		!again;
+	if (n->told_request != request)
+		n->ntold = 0;
+	n->told_request = request;
+	for (int i = 0; i < n->ntold; i++)
+	{
+		if (n->told[i] == sqlstate)
+			return false;
+	}
+	if (n->ntold == TOLD)
+		return false;
+	n->told[n->ntold++] = sqlstate;
+	return true;
 }
 
 static bool
@@ -493,7 +506,7 @@ cachecluster_merger_main(Datum arg)
 			idle_since = cc_monotonic_ms();
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 LOOK_MS,
+						 NAP_MS,
 						 cc_wait_event(wait_event, "CacheClusterMerger"));
 		ResetLatch(MyLatch);
 	}

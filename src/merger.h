@@ -53,8 +53,8 @@ extern void cc_merger_reload(void);
 extern void cc_merger_progress(void);
 
 /*
- * Whether an error of this SQLSTATE is news for the namespace: it was not the
- * last that was told since all was merged, or since cache_heal was asked.
+ * Whether an error of this SQLSTATE is news for the namespace: it was not told
+ * since all was merged, or since cache_heal was asked.
  */
 extern bool cc_merger_is_news(uint16 ns, int sqlstate);
 

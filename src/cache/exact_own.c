@@ -200,8 +200,10 @@ cc_exact_settle(CcWork *w)
 	CcKeyState *ours = w->ours;
 	CcKeyState	context;
 
+	/* what is there may be of a time when conflicts were kept */
 	if (w->cur == NULL || needs_no_context(w) ||
-		!cc_namespace_has(w->c->ns, CC_NS_KEEPS) ||
+		(!cc_namespace_has(w->c->ns, CC_NS_KEEPS) &&
+		 (cc_header_flags(w->cur) & CC_F_SIBLINGS) == 0) ||
 		w->e.type == CC_COUNTER)
 		return;
 	cc_siblings_peek(w->p, w->cur, ours, values);

@@ -168,6 +168,7 @@ bool
 cc_pass_batch(CcSender *s, uint64 *entries)
 {
 	cc_scan_put_seen(s);
+	cc_scan_put_horizons(s, entries);
 	if (!put_pass(s, entries))
 	{
 		cc_scan_begin(s, false);

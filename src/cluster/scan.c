@@ -136,6 +136,7 @@ cc_scan_begin(CcSender *s, bool full)
 	s->partition = 0;
 	s->bucket = 0;
 	s->first_batch = true;
+	memset(s->horizon, 0, sizeof(s->horizon));
 	s->slice = 0;
 	s->want_full = false;
 	for (int i = 0; i < CC_SLICES; i++)
@@ -423,6 +424,28 @@ lacks_horizon(const CcSender *s, uint32 ns, const CcEntry *e)
 		 s->horizon[ns] < e->hlc);
 }
 
+/* Adds the namespace's horizon, unless the peer has it; returns whether. */
+static bool
+put_horizon(CcSender *s, uint32 ns)
+{
+	char		key[CC_SYSTEM_KEY_MAX];
+	uint16		keylen = cc_cache_horizon_key((uint16) ns, key);
+	bool		put = false;
+	CcEntry		e;
+	CcBuf		buf;
+
+	cc_buf_init(&buf);
+	if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, &buf))
+	{
+		put = lacks_horizon(s, ns, &e);
+		if (put)
+			cc_encode_entry(&s->out, &e);
+		s->horizon[ns] = e.hlc;
+	}
+	cc_buf_free(&buf);
+	return put;
+}
+
 /*
  * PROTOCOL.md, horizon first: adds the horizons that the peer has not seen,
  * and then the raise.
@@ -434,26 +457,34 @@ cc_scan_put_raise(CcSender *s, const CcVV *raise)
 
 	for (uint32 ns = 0; ns < n && cc_rule(horizon_first); ns++)
 	{
-		char		key[CC_SYSTEM_KEY_MAX];
-		uint16		keylen;
-		CcEntry		e;
-		CcBuf		buf;
-
 		if (pg_atomic_read_u64(&cc_namespace(ns)->horizon) == 0 ||
 			cc_namespace_has(ns, CC_NS_LOCAL))
 			continue;
-		cc_buf_init(&buf);
-		keylen = cc_cache_horizon_key((uint16) ns, key);
-		if (cc_cache_peek(CC_NS_SYSTEM, key, keylen, &e, &buf) &&
-			lacks_horizon(s, ns, &e))
-		{
-			cc_encode_entry(&s->out, &e);
-			s->horizon[ns] = e.hlc;
-			s->entries_sent++;
-		}
-		cc_buf_free(&buf);
+		s->entries_sent += put_horizon(s, ns);
 	}
 	cc_encode_vv(&s->out, 'R', raise);
+}
+
+/*
+ * Where conflicts are kept a horizon comes before the entries, too: what was
+ * written over cleared ones has no context of them, so whoever does not know
+ * of the clear would make a conflict of both.
+ */
+void
+cc_scan_put_horizons(CcSender *s, uint64 *entries)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	if (pg_atomic_read_u32(&cc.state->nkeeping) == 0 ||
+		!cc_rule(horizon_first))
+		return;
+	for (uint32 ns = 0; ns < n; ns++)
+	{
+		if (cc_namespace_has(ns, CC_NS_KEEPS) &&
+			!cc_namespace_has(ns, CC_NS_LOCAL) &&
+			pg_atomic_read_u64(&cc_namespace(ns)->horizon) > s->horizon[ns])
+			*entries += put_horizon(s, ns);
+	}
 }
 
 /* The last batch of a scan or comparison: G, raise V. */
@@ -504,6 +535,7 @@ cc_scan_batch(CcSender *s, uint8 *flags, uint64 *entries)
 		*flags |= CC_MSG_F_FULL_BEGIN;
 	if (s->first_batch)
 		put_declarations(s, entries);
+	cc_scan_put_horizons(s, entries);
 
 	if (s->phase == CC_SEND_FLOOR)
 	{

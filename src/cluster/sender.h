@@ -135,6 +135,12 @@ extern bool cc_scan_seen(CcSender *s, CcPartitionShared *p, CcHeaderShared *h);
 extern void cc_scan_put_seen(CcSender *s);
 
 /*
+ * Adds horizons that the peer has not seen, of namespaces that keep conflicts,
+ * before their entries.
+ */
+extern void cc_scan_put_horizons(CcSender *s, uint64 *entries);
+
+/*
  * PROTOCOL.md, split records: before data; and which namespaces keep conflicts.
  * Adds those that the peer has not seen when there are others than this session
  * has told of, for a batch of their own.  Returns how many.

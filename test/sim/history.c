@@ -212,8 +212,16 @@ trace_state(SimHistory *k, SimNode *node, const char *what, int key,
 				 m[i]->type == CC_STUB ? ", stub" : "",
 				 !ks->resolved && n > 1 && i == ks->served ? "*" : "");
 	}
-	sim_trace("%s %s {%s}%s%s", what, sim_key_text(key), text,
-			  ks->ninputs > 0 ? " with a context" : "",
+	for (int i = 0; i < ks->ninputs && strlen(text) < 540; i++)
+	{
+		Size		len = strlen(text);
+
+		snprintf(text + len, sizeof(text) - len, "%s%.2s %s",
+				 i == 0 ? "} over {" : ", ",
+				 sim_dot_text(sim_oracle_origin(node, ks->input[i].writer), 0),
+				 sim_hlc_text(ks->input[i].hlc));
+	}
+	sim_trace("%s %s {%s}%s", what, sim_key_text(key), text,
 			  ks->asked ? " asked" : "");
 }
 
@@ -571,6 +579,19 @@ sim_history_raced(SimNode *node, int key, const CcEntry *e)
 	sim_set_join(&k->by[node->no].seen, &k->write[w]->history);
 }
 
+/*
+ * PROTOCOL.md, section 8: memory took what had replaced an original, once all had
+ * seen it; then a crash took it from one of them, too, before it was in its
+ * journal, and the older one was decided with others.  The floor keeps it from
+ * coming back, but not a new value that is made of it.
+ */
+bool
+sim_history_crash_lost(SimHistory *k, const SimWrite *value, int by)
+{
+	return value->decision && sim.stats.crashes > 0 &&
+		sim_set_has(&k->lost, by);
+}
+
 /* What is served; e NULL: nothing. */
 void
 sim_history_read(SimNode *node, int key, const CcEntry *e)
@@ -588,7 +609,8 @@ sim_history_read(SimNode *node, int key, const CcEntry *e)
 			if (sim_set_has(&s->shown, b) &&
 				k->write[b]->hlc > sim_horizon(SIM_KEPT) &&
 				!sim_set_has(&k->raced, b) &&
-				sim_set_has(&k->write[b]->history, a))
+				sim_set_has(&k->write[b]->history, a) &&
+				!sim_history_crash_lost(k, x, b))
 				sim_violate("H-backwards", "%s serves %s of %s, but had served %s, which has replaced it",
 							node->name, sim_write_text(k, a),
 							sim_key_text(key), sim_write_text(k, b));

@@ -154,6 +154,12 @@ extern void sim_history_taken(SimNode *node, int key, const CcEntry *e);
 extern void sim_history_gone(SimNode *node, int key, const CcEntry *e);
 extern void sim_history_raced(SimNode *node, int key, const CcEntry *e);
 extern void sim_history_read(SimNode *node, int key, const CcEntry *e);
+
+/*
+ * Whether memory and a crash together have taken all that told of a write's having
+ * replaced what a decision was made from.
+ */
+extern bool sim_history_crash_lost(SimHistory *k, const SimWrite *value, int by);
 extern void sim_history_covered(SimNode *node, int origin, SimDot *d,
 								uint64 to, bool full);
 extern void sim_history_journaled(SimNode *node, int key, uint64 hlc,

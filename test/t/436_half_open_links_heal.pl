@@ -103,7 +103,8 @@ put(1, 'half', 'of 1, unheard');
 put(1, 'half:1', 'x');
 put(3, 'half', 'of 3');
 put(4, 'half:4', 'x');
-$group->wait_converged(2 .. 4);
+$group->wait_for($_, q{SELECT cache_has('half:4', 'manual')},
+	'what can be sent to arrive') foreach 1 .. 3;
 $group->rejoin;
 $group->same_contents('all hold the same after links of one direction',
 	'longer', 'oldest', 'largest');

@@ -61,11 +61,13 @@ sub write_apart
 	return;
 }
 
+# How many keys a node serves as merged of this round; undef while it is down.
 sub decided
 {
-	my ($which) = @_;
+	my ($which, $value) = @_;
 	my ($status, $out) = $group->node($which)->psql('postgres', qq{
-		SELECT $keys - conflicts_pending FROM cache_status()});
+		SELECT count(*) FROM cache_entries('%', namespace => 'joined')
+		WHERE value = '${value}1+$value$nodes'});
 	return $status == 0 ? $out : undef;
 }
 
@@ -105,14 +107,21 @@ is( $group->psql(1, q{
 is($group->psql($_, 'SELECT count(*) FROM audit'), 0, "and not on node$_")
   foreach 2 .. $nodes;
 
-# The processes of a node that a test may kill.
+# A process of a node's server, if it has one. Our workers that have no database
+# are not in pg_stat_activity.
 sub process
 {
 	my ($which, $type) = @_;
-	my ($status, $out) = $group->node($which)->psql('postgres', qq{
-		SELECT pid FROM pg_stat_activity
-		WHERE backend_type LIKE 'cachecluster%$type' LIMIT 1});
-	return $status == 0 && $out =~ /^\d+$/ ? $out : undef;
+	my $postmaster = $group->node($which)->{_pid} or return;
+	open my $file, '<', "/proc/$postmaster/task/$postmaster/children"
+	  or return;
+	my $children = readline($file) // '';
+	foreach my $pid (split ' ', $children)
+	{
+		return $pid
+		  if CacheCluster::Cluster::command_line($pid) =~ /cachecluster $type/;
+	}
+	return;
 }
 
 # Who decides now: the node on which a merger runs, if one does.
@@ -143,17 +152,15 @@ while ($kills < 20 && $round < 20)
 		CacheCluster::Cluster::wait_until('a merger, or the end of the heal',
 			sub {
 				return 1 if defined($which = resolver());
-				my @left = grep { my $n = decided($_); !defined $n || $n < $keys }
-				  1 .. $nodes;
-				my @reach = grep { !eval { $group->psql($_,
-					'SELECT reachable FROM cache_status()') == $nodes } } 1 .. $nodes;
-				return !@left && !@reach;
+				return !grep { (decided($_, $value) // 0) < $keys } 1 .. $nodes;
 			});
 		last unless defined $which;
-		my $target = (decided($which) // 0) + int(rand(200));
+		my $target = (decided($which, $value) // 0) + int(rand(200));
 		CacheCluster::Cluster::wait_until("$target decided on node$which",
-			sub { my $n = decided($which);
-				return !defined $n || $n >= $target || !resolver(); });
+			sub {
+				my $n = decided($which, $value);
+				return !defined $n || $n >= $target || !process($which, 'merger');
+			});
 		my @types = qw(postmaster merger replicator);
 		my $type = $types[ $kills % @types ];
 		if ($type eq 'postmaster')
