@@ -386,7 +386,12 @@ sim_heal_check_decisions(void)
 		{
 			for (int j = 0; j < i; j++)
 			{
+				/* two people may be of two minds */
 				if (k->write[i]->decision && k->write[j]->decision &&
+					k->write[i]->how != CC_HOW_RESOLVE &&
+					k->write[j]->how != CC_HOW_RESOLVE &&
+					k->write[i]->how != CC_HOW_HEAL &&
+					k->write[j]->how != CC_HOW_HEAL &&
 					sim_set_common(&k->write[i]->inputs,
 								   &k->write[i]->inputs) >= 0 &&
 					sim_set_equal(&k->write[i]->basis, &k->write[j]->basis))

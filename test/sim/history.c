@@ -298,7 +298,8 @@ static bool
 is_exact(SimHistory *k)
 {
 	return sim.stats.crashes == 0 &&
-		sim_set_common(&k->forgotten, &k->forgotten) < 0;
+		sim_set_common(&k->forgotten, &k->forgotten) < 0 &&
+		sim_set_common(&k->lost, &k->lost) < 0;
 }
 
 /* What a decision was made from, and that it may be. */

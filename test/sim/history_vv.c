@@ -37,6 +37,18 @@ has_seen(SimHistory *k, const SimSet *seen, int w)
 	return false;
 }
 
+/* A group that had not met the others forgets a delete that all of it saw. */
+static bool
+deleted_by_strangers(SimHistory *k, int w)
+{
+	for (int i = 0; i < k->n && sim_counter_strangers(); i++)
+	{
+		if (k->write[i]->deletes && sim_set_has(&k->write[i]->history, w))
+			return true;
+	}
+	return false;
+}
+
 static int
 write_of(SimHistory *k, const SimDot *d)
 {
@@ -80,14 +92,9 @@ sim_history_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 	int			w = write_of(k, d);
 	int			older;
 
-	if (has_seen(k, seen, w) || sim_horizon(SIM_KEPT) >= d->version.hlc)
+	if (has_seen(k, seen, w) || sim_horizon(SIM_KEPT) >= d->version.hlc ||
+		deleted_by_strangers(k, w))
 		return;
-	/* a group that had not met the others forgets a delete that all of it saw */
-	for (int i = 0; i < k->n && sim_counter_strangers(); i++)
-	{
-		if (k->write[i]->deletes && sim_set_has(&k->write[i]->history, w))
-			return;
-	}
 	/* of a retired origin there may be dots that nobody has any more */
 	if (to == CC_VV_INF && (!full || !sim_anybody_took(d)))
 		return;
@@ -175,7 +182,8 @@ sim_history_loaded_dot(SimNode *node, int origin, SimDot *d, bool retired,
 	if (sim_horizon(SIM_KEPT) >= d->version.hlc ||
 		(retired && (d->taken & (1u << node->no)) == 0))
 		return;
-	if (!has_seen(k, &s->seen, w) && !node->rolled_back)
+	if (!has_seen(k, &s->seen, w) && !node->rolled_back &&
+		!deleted_by_strangers(k, w))
 		sim_violate("I1-load", "%s starts with VV at %s but had never taken it",
 					node->name, sim_dot_text(origin, d->seq));
 	if (!retired && !has_seen(k, &s->loaded, w))
