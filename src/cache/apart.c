@@ -13,7 +13,7 @@
 #include "base/codec.h"
 
 #define NOBODY			(-1)
-#define INTERVAL_LEN	(CC_ID_LEN + 8 + 8)
+#define INTERVAL_LEN	(CC_ID_LEN + 4 * 8)
 
 Size
 cc_apart_size(uint32 cap)
@@ -115,6 +115,7 @@ check_record(const char *value, uint32 len)
 		(void) cc_read_bytes(&r, CC_ID_LEN);
 		from = cc_read_u64(&r);
 		to = cc_read_u64(&r);
+		(void) cc_read_bytes(&r, 16);
 		if (to != 0 && to < from)
 			return -1;
 	}
@@ -142,6 +143,8 @@ set_record(const CcNodeId *owner, const char *value, uint32 len, int n)
 		const char *id = cc_read_bytes(&r, CC_ID_LEN);
 		uint64		from = cc_read_u64(&r);
 		uint64		to = cc_read_u64(&r);
+		uint64		incarnation = cc_read_u64(&r);
+		uint64		seq = cc_read_u64(&r);
 		CcInterval *v = &record_of(node)[a->n[node]];
 		CcNodeId	peer;
 		int			at;
@@ -156,6 +159,8 @@ set_record(const CcNodeId *owner, const char *value, uint32 len, int n)
 		v->peer = (uint16) at;
 		v->from = from;
 		v->to = to;
+		v->incarnation = incarnation;
+		v->seq = seq;
 		a->n[node]++;
 	}
 	/* at once: who reads it without the lock never finds less than there is */
@@ -183,7 +188,7 @@ cc_apart_applied(const CcEntry *e)
 
 /* Under the lock. */
 static bool
-out_of_reach(int node, int peer, uint64 hlc)
+not_seen(int node, int peer, uint64 hlc, uint64 incarnation, uint64 seq)
 {
 	if (node == NOBODY || peer == NOBODY || node == peer)
 		return false;
@@ -191,10 +196,18 @@ out_of_reach(int node, int peer, uint64 hlc)
 	{
 		const CcInterval *v = &record_of(node)[i];
 
-		if (v->peer == peer && v->from <= hlc && (v->to == 0 || hlc <= v->to))
+		if (v->peer == peer && v->from <= hlc &&
+			(v->to == 0 || hlc <= v->to) &&
+			cc_apart_unseen(v, incarnation, seq))
 			return true;
 	}
 	return false;
+}
+
+static inline bool
+out_of_reach(int node, int peer, uint64 hlc)
+{
+	return not_seen(node, peer, hlc, PG_UINT64_MAX, 0);
 }
 
 static inline bool
@@ -204,16 +217,23 @@ is_empty(void)
 }
 
 bool
-cc_apart_out_of_reach(const CcNodeId *node, const CcNodeId *peer, uint64 hlc)
+cc_apart_not_seen(const CcNodeId *node, const CcNodeId *peer, uint64 hlc,
+				  uint64 incarnation, uint64 seq)
 {
-	bool		out;
+	bool		unseen;
 
 	if (is_empty())
 		return false;
 	cc_lock_shared(&cc.apart->lock);
-	out = out_of_reach(find_node(node), find_node(peer), hlc);
+	unseen = not_seen(find_node(node), find_node(peer), hlc, incarnation, seq);
 	cc_unlock(&cc.apart->lock);
-	return out;
+	return unseen;
+}
+
+bool
+cc_apart_out_of_reach(const CcNodeId *node, const CcNodeId *peer, uint64 hlc)
+{
+	return cc_apart_not_seen(node, peer, hlc, PG_UINT64_MAX, 0);
 }
 
 /*

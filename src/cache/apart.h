@@ -8,9 +8,12 @@
  * there, as a system entry of its own:
  *
  *	key		's' node id
- *	value	u16 n, n times (u8 peer[16], u64 from, u64 to)
+ *	value	u16 n, n times (u8 peer[16], u64 from, u64 to, u64 incarnation,
+ *			u64 seq)
  *
- * from 0: they had never met; to 0: it is not over.  cluster/splits.c writes
+ * from 0: they had never met; to 0: it is not over.  Incarnation and seq say
+ * what the node had seen of the peer's writes as it began: as `from` is written
+ * back, some that lie behind it may have come through.  cluster/splits.c writes
  * ours; all travel as entries do, and in the handshake before data.  The table
  * here is what all of them say, for the decisions of exact.c, which are made
  * under a partition's lock.
@@ -27,7 +30,7 @@
 
 #include "cache/store.h"
 
-#define CC_MAX_INTERVALS	200 /* of one node; the oldest that ended go first */
+#define CC_MAX_INTERVALS	160 /* of one node; the oldest that ended go first */
 #define CC_APART_NODES		40	/* whose records are known, or that they name */
 
 typedef struct CcInterval
@@ -35,6 +38,8 @@ typedef struct CcInterval
 	uint16		peer;			/* index in CcApartShared.node */
 	uint64		from;			/* HLC; 0: since ever */
 	uint64		to;				/* HLC; 0: it is not over */
+	uint64		incarnation;	/* up to which of the peer's dots all had been */
+	uint64		seq;			/* seen as it began */
 } CcInterval;
 
 typedef struct CcApartShared
@@ -77,6 +82,21 @@ cc_apart_interval(uint32 node, uint32 i)
  */
 extern bool cc_apart_out_of_reach(const CcNodeId *node, const CcNodeId *peer,
 								  uint64 hlc);
+
+/* Whether the interval may hold a write of its peer that was not seen. */
+static inline bool
+cc_apart_unseen(const CcInterval *v, uint64 incarnation, uint64 seq)
+{
+	return incarnation > v->incarnation ||
+		(incarnation == v->incarnation && seq > v->seq);
+}
+
+/*
+ * Likewise of a write with this dot of peer's; incarnation PG_UINT64_MAX: its
+ * dot is not his any more, so the time alone counts.
+ */
+extern bool cc_apart_not_seen(const CcNodeId *node, const CcNodeId *peer,
+							  uint64 hlc, uint64 incarnation, uint64 seq);
 
 /*
  * PROTOCOL.md, apart: whether two entries of a key are, by the times at which

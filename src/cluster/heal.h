@@ -46,8 +46,7 @@
 typedef struct CcOneSided
 {
 	CcConflictKey key;
-	uint64		hlc;			/* its version */
-	CcNodeId	writer;
+	CcWritten	written;		/* hlc is its version */
 	CcNodeId	other;
 	bool		ours;
 } CcOneSided;

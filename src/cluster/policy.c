@@ -193,10 +193,9 @@ const CcPolicyFn cc_policy[CC_LAST_ON_SPLIT + 1] = {
  * say themselves that the writer was out of their reach stand against it.
  */
 bool
-cc_policy_side_wins(CcOnSplit policy, const CcRoll *roll,
-					const CcNodeId *writer, uint64 hlc)
+cc_policy_side_wins(CcOnSplit policy, const CcRoll *roll, const CcWritten *w)
 {
-	uint32		island = cc_policy_island(roll, writer, hlc);
+	uint32		island = cc_policy_island(roll, &w->writer, w->hlc);
 	Rank		ours = rank_of(policy, roll, island);
 
 	for (int i = 0; i < roll->n; i++)
@@ -204,10 +203,10 @@ cc_policy_side_wins(CcOnSplit policy, const CcRoll *roll,
 		Rank		theirs;
 
 		if ((island & ((uint32) 1 << i)) != 0 ||
-			!cc_policy_stood_apart(roll, i, writer, hlc))
+			!cc_policy_stood_apart(roll, i, w))
 			continue;
 		theirs = rank_of(policy, roll,
-						 cc_apart_island(roll->id, roll->n, i, hlc));
+						 cc_apart_island(roll->id, roll->n, i, w->hlc));
 		if (compare_ranks(&theirs, &ours) < 0)
 			return false;
 	}
@@ -215,10 +214,10 @@ cc_policy_side_wins(CcOnSplit policy, const CcRoll *roll,
 }
 
 bool
-cc_policy_stood_apart(const CcRoll *roll, int i, const CcNodeId *writer,
-					  uint64 hlc)
+cc_policy_stood_apart(const CcRoll *roll, int i, const CcWritten *w)
 {
-	return cc_id_cmp(&roll->id[i], writer) != 0 &&
-		roll->joined[i] <= hlc &&
-		cc_apart_out_of_reach(&roll->id[i], writer, hlc);
+	return cc_id_cmp(&roll->id[i], &w->writer) != 0 &&
+		roll->joined[i] <= w->hlc &&
+		cc_apart_not_seen(&roll->id[i], &w->writer, w->hlc, w->incarnation,
+						  w->seq);
 }

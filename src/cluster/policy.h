@@ -42,12 +42,21 @@ extern void cc_policy_roll(CcRoll *roll);
 extern uint32 cc_policy_island(const CcRoll *roll, const CcNodeId *node,
 							   uint64 hlc);
 
+/* A write: by whom, when, and under which dot of his (apart.h). */
+typedef struct CcWritten
+{
+	CcNodeId	writer;
+	uint64		hlc;
+	uint64		incarnation;
+	uint64		seq;
+} CcWritten;
+
 /*
- * Whether member i of the roll was there then and says itself that the writer
- * was out of its reach.
+ * Whether member i of the roll was there then, and says itself that the writer
+ * was out of its reach and that it had not seen the write.
  */
 extern bool cc_policy_stood_apart(const CcRoll *roll, int i,
-								  const CcNodeId *writer, uint64 hlc);
+								  const CcWritten *w);
 
 /* Index of the original that is to be.  now: wall clock ms. */
 typedef int (*CcPolicyFn) (const CcKeyState *ks, const CcRoll *roll, int64 now);
@@ -56,12 +65,12 @@ typedef int (*CcPolicyFn) (const CcKeyState *ks, const CcRoll *roll, int64 now);
 extern const CcPolicyFn cc_policy[CC_LAST_ON_SPLIT + 1];
 
 /*
- * Of one-sided changes: whether an entry that was written at hlc by writer in
- * a split was written on the side that wins by the policy (an island one).  It
+ * Of one-sided changes: whether an entry that was written in a split was
+ * written on the side that wins by the policy (an island one).  It
  * loses only to an island of which somebody was there and apart from the
  * writer, so that a node which was down, or new, takes nothing away.
  */
 extern bool cc_policy_side_wins(CcOnSplit policy, const CcRoll *roll,
-								const CcNodeId *writer, uint64 hlc);
+								const CcWritten *w);
 
 #endif							/* CC_POLICY_H */

@@ -35,6 +35,8 @@ typedef struct Span
 	CcNodeId	peer;
 	uint64		from;
 	uint64		to;				/* 0: it is not over */
+	uint64		incarnation;	/* see apart.h */
+	uint64		seq;
 } Span;
 
 /* Our record, as it was read. */
@@ -66,6 +68,8 @@ parse_record(SplitRecord *r, const char *value, uint32 len)
 
 		v->from = cc_read_u64(&in);
 		v->to = cc_read_u64(&in);
+		v->incarnation = cc_read_u64(&in);
+		v->seq = cc_read_u64(&in);
 		if (in.bad)
 			return;
 		memcpy(v->peer.b, id, CC_ID_LEN);
@@ -112,6 +116,8 @@ write_record(const SplitRecord *r)
 		cc_buf_put(&b, r->v[i].peer.b, CC_ID_LEN);
 		cc_buf_put_u64(&b, r->v[i].from);
 		cc_buf_put_u64(&b, r->v[i].to);
+		cc_buf_put_u64(&b, r->v[i].incarnation);
+		cc_buf_put_u64(&b, r->v[i].seq);
 	}
 	c.key = key;
 	c.keylen = cc_apart_key(&cc.state->id, key);
@@ -169,6 +175,25 @@ make_room(SplitRecord *r)
 	}
 }
 
+/* What we have seen of the peer's own writes: of the last life that we know. */
+static void
+note_seen(Span *v)
+{
+	int			n = cc_state_norigins();
+
+	v->incarnation = v->seq = 0;
+	for (int o = 0; o < n; o++)
+	{
+		const CcOriginShared *origin = cc_origin(o);
+
+		if (cc_id_cmp(&origin->node, &v->peer) != 0 || cc_state_vv(o) == 0 ||
+			origin->incarnation < v->incarnation)
+			continue;
+		v->incarnation = origin->incarnation;
+		v->seq = cc_state_vv(o);
+	}
+}
+
 /*
  * Opens an interval, unless one is open.  One that reaches back into the last
  * one with that peer goes on with it: they mean the same.
@@ -192,6 +217,7 @@ open_interval(SplitRecord *r, const CcNodeId *peer, uint64 from)
 	r->v[r->n].peer = *peer;
 	r->v[r->n].from = from;
 	r->v[r->n].to = 0;
+	note_seen(&r->v[r->n]);
 	r->n++;
 	return true;
 }

@@ -34,8 +34,7 @@ typedef struct Span
 {
 	CcNodeId	writer;
 	int			recorder;
-	uint64		from;
-	uint64		to;
+	CcInterval	interval;
 } Span;
 
 typedef struct Spans
@@ -147,8 +146,7 @@ copy_spans(const CcOneSidedWalk *w)
 					continue;
 				spans->span[n].writer = cc.apart->node[iv->peer];
 				spans->span[n].recorder = r;
-				spans->span[n].from = iv->from;
-				spans->span[n++].to = iv->to;
+				spans->span[n++].interval = *iv;
 				spans->from = Min(spans->from, iv->from);
 				spans->to = Max(spans->to, iv->to);
 			}
@@ -159,25 +157,41 @@ copy_spans(const CcOneSidedWalk *w)
 	return spans;
 }
 
-/* The interval in which it was written; NULL: none. */
+/* The interval in which it was written unseen; NULL: none. */
 static const Span *
-span_of(const Spans *spans, const CcNodeId *writer, uint64 hlc)
+span_of(const Spans *spans, const CcWritten *w)
 {
 	for (int i = 0; i < spans->n; i++)
 	{
 		const Span *span = &spans->span[i];
 
-		if (span->from <= hlc && hlc <= span->to &&
-			spans->roll.joined[span->recorder] <= hlc &&
-			cc_id_cmp(&span->writer, writer) == 0)
+		if (span->interval.from <= w->hlc && w->hlc <= span->interval.to &&
+			cc_apart_unseen(&span->interval, w->incarnation, w->seq) &&
+			spans->roll.joined[span->recorder] <= w->hlc &&
+			cc_id_cmp(&span->writer, &w->writer) == 0)
 			return span;
 	}
 	return NULL;
 }
 
+/* Who wrote the value, when, and under which dot, if it has one of his. */
+static void
+describe_write(const CcHeaderShared *h, CcWritten *w)
+{
+	const CcOriginShared *origin = cc_origin(h->origin);
+
+	w->writer = cc_origin(h->writer)->node;
+	w->hlc = h->hlc;
+	w->incarnation = PG_UINT64_MAX;
+	w->seq = h->seq;
+	if (cc_id_cmp(&origin->node, &w->writer) == 0)
+		w->incarnation = origin->incarnation;
+}
+
 /* Under the lock of its partition; NULL: it does not count. */
 static const Span *
-one_sided(const Spans *spans, CcPartitionShared *p, CcHeaderShared *h)
+one_sided(const Spans *spans, CcPartitionShared *p, CcHeaderShared *h,
+		  CcWritten *w)
 {
 	CcEntry		siblings[CC_MAX_ORIGINALS];
 	uint8		flags = cc_header_flags(h);
@@ -189,7 +203,8 @@ one_sided(const Spans *spans, CcPartitionShared *p, CcHeaderShared *h)
 		 cc_siblings_heads(p, h, siblings, NULL) > 0) ||
 		cc_expire_cleared(h->ns, h->hlc))
 		return NULL;
-	return span_of(spans, &cc_origin(h->writer)->node, h->hlc);
+	describe_write(h, w);
+	return span_of(spans, w);
 }
 
 /*
@@ -203,7 +218,8 @@ take_bucket(uint16 ns, const Spans *spans, CcPartitionShared *p,
 	for (CcHeaderShared *h = cc_store_first(p, bucket); h != NULL;
 		 h = cc_store_next(p, h))
 	{
-		const Span *span = h->ns == ns ? one_sided(spans, p, h) : NULL;
+		CcWritten	w;
+		const Span *span = h->ns == ns ? one_sided(spans, p, h, &w) : NULL;
 
 		if (span == NULL)
 			continue;
@@ -212,9 +228,8 @@ take_bucket(uint16 ns, const Spans *spans, CcPartitionShared *p,
 		out[n].key.ns = ns;
 		out[n].key.keylen = h->keylen;
 		cc_store_copy_key(p, h, out[n].key.key);
-		out[n].hlc = h->hlc;
-		out[n].other = spans->roll.id[span->recorder];
-		out[n++].writer = cc_origin(h->writer)->node;
+		out[n].written = w;
+		out[n++].other = spans->roll.id[span->recorder];
 	}
 	return n;
 }
@@ -260,9 +275,11 @@ is_ours(const CcOneSided *c)
 {
 	CcNodeId	self = cc_origin(cc_state_self())->node;
 
-	return cc_id_cmp(&c->writer, &self) == 0 ||
-		(!cc_apart_out_of_reach(&self, &c->writer, c->hlc) &&
-		 !cc_apart_out_of_reach(&c->writer, &self, c->hlc));
+	const CcWritten *w = &c->written;
+
+	return cc_id_cmp(&w->writer, &self) == 0 ||
+		(!cc_apart_out_of_reach(&self, &w->writer, w->hlc) &&
+		 !cc_apart_out_of_reach(&w->writer, &self, w->hlc));
 }
 
 bool
@@ -328,7 +345,7 @@ put_value(CcChange *c, const CcDecision *d)
 CcResult
 cc_heal_walk_apply(const CcOneSided *s, const CcDecision *d)
 {
-	CcChange	c = {.op = CC_OP_PUT, .if_version = s->hlc};
+	CcChange	c = {.op = CC_OP_PUT, .if_version = s->written.hlc};
 	CcOutcome	o;
 	CcResult	result;
 
@@ -342,7 +359,7 @@ cc_heal_walk_apply(const CcOneSided *s, const CcDecision *d)
 	result = cc_cache_change(&c, &o);
 	/* as of the split from whoever was on the other side than we */
 	if (result == CC_DONE)
-		cc_splits_count_fate(s->ours ? &s->other : &s->writer,
+		cc_splits_count_fate(s->ours ? &s->other : &s->written.writer,
 							 d->type == CC_STUB ? CC_FATE_DELETED :
 							 CC_FATE_MERGED);
 	return result;
@@ -383,8 +400,7 @@ delete_losers(uint16 ns, const CcOneSided *changes, int n)
 	cc_policy_roll(&roll);
 	for (int i = 0; i < n; i++)
 	{
-		if (!cc_policy_side_wins(policy, &roll, &changes[i].writer,
-								 changes[i].hlc) &&
+		if (!cc_policy_side_wins(policy, &roll, &changes[i].written) &&
 			cc_heal_walk_apply(&changes[i], &d) == CC_DONE)
 			cc.heal->walk_deleted++;
 	}

@@ -302,7 +302,7 @@ static void
 count_deferred(const CcMergeItem *item)
 {
 	if (item->one_sided)
-		cc_splits_count_deferred(&item->change.writer);
+		cc_splits_count_deferred(&item->change.written.writer);
 	for (int i = 0; !item->one_sided && i < item->ks.n; i++)
 	{
 		if (i != item->ks.served)

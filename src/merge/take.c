@@ -144,7 +144,7 @@ take_change(CcMergeRun *r, const CcOneSided *c)
 	return is_chosen(r, &c->key) &&
 		cc_cache_look(r->ns, item->name.key, item->name.keylen, &item->entry,
 					  &item->buf) &&
-		item->entry.hlc == c->hlc;
+		item->entry.hlc == c->written.hlc;
 }
 
 int
