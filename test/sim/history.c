@@ -495,7 +495,9 @@ check_not_replaced(SimHistory *k, SimNode *node, int key, int w,
 {
 	SimSeen    *s = &k->by[node->no];
 
-	if (e->type == CC_STUB || !sim_set_has(&s->seen, w))
+	/* what was written while nothing was kept tells of nothing it replaced */
+	if (e->type == CC_STUB || !sim_set_has(&s->seen, w) ||
+		sim.cfg.policy_changes)
 		return;
 	for (int i = 0; i < k->n; i++)
 	{
