@@ -18,7 +18,7 @@ EXTENSION = cachecluster
 DATA = $(wildcard sql/cachecluster--*.sql)
 
 SOURCES = $(sort $(wildcard src/*.c src/base/*.c src/cache/*.c \
-	src/cluster/*.c src/funcs/*.c))
+	src/cluster/*.c src/funcs/*.c src/merge/*.c))
 OUR_HEADERS = $(wildcard src/*.h src/*/*.h)
 OBJS = $(SOURCES:.c=.o)
 
@@ -34,7 +34,7 @@ SHLIB_LINK = $(or $(shell pkg-config --libs libuv 2>/dev/null),-luv) $(libpq)
 
 # PGXS's own installcheck expects a running server; ours starts its own.
 NO_INSTALLCHECK = 1
-EXTRA_CLEAN = $(addsuffix /*.o,src src/base src/cache src/cluster src/funcs)
+EXTRA_CLEAN = $(addsuffix /*.o,src src/base src/cache src/cluster src/funcs src/merge)
 
 # Bitcode for inlining by the JIT is of no use here and would need clang.
 # Only an override beats the assignment in PostgreSQL's Makefile.global.

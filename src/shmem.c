@@ -26,7 +26,7 @@
 #include "cluster/heal.h"
 #include "cluster/membership.h"
 #include "cluster/splits.h"
-#include "merger.h"
+#include "merge/merger.h"
 #include "port/pg_bitutils.h"
 #include "storage/ipc.h"
 #include "storage/shmem.h"

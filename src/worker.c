@@ -33,7 +33,7 @@
 #include "cluster/evloop.h"
 #include "cluster/membership.h"
 #include "cluster/splits.h"
-#include "merger.h"
+#include "merge/merger.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"

@@ -80,9 +80,13 @@ dot_below(const CcEntry *e, uint16 origin, uint64 seq)
 	return e->origin == origin && e->seq >= seq;
 }
 
-/* Whether a side has seen an entry, by all that it says. */
+/*
+ * Whether a side has seen an entry, by all that it says.  of: where it stands.
+ * Whoever has replaced a decision has replaced all that it was made from
+ * (PROTOCOL.md, settled), though it may have been folded there by then.
+ */
 static bool
-seen(const Side *side, const CcEntry *e)
+seen(const Side *side, const CcEntry *e, const CcKeyState *of)
 {
 	const CcKeyState *ks = side->ks;
 	uint16		origin = e->origin;
@@ -98,7 +102,9 @@ seen(const Side *side, const CcEntry *e)
 	}
 	if (ks->n > 0 && ks->resolved && dot_below(&ks->resolution, origin, seq))
 		return true;
-	return ks->n > 0 && cc_rule(context) && cc_exact_is_input(ks, e);
+	return ks->n > 0 && cc_rule(context) &&
+		(cc_exact_is_input(ks, e) ||
+		 (of->resolved && cc_exact_is_input(ks, &of->resolution)));
 }
 
 /*
@@ -213,7 +219,7 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		const CcEntry *e = &ours->original[i];
 		int			same = cc_exact_find_original(theirs, e);
 
-		if (same < 0 && seen(&there, e))
+		if (same < 0 && seen(&there, e, ours))
 			continue;
 		if (i == ours->served)
 			result->served = result->n;
@@ -227,7 +233,7 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		const CcEntry *e = &theirs->original[i];
 
 		if (cc_exact_find_original(ours, e) >= 0 ||
-			(seen(&here, e) && !retired_news(ours, e) &&
+			(seen(&here, e, theirs) && !retired_news(ours, e) &&
 			 !asked_news(ours, theirs)))
 			continue;
 		if (result->n == CC_MAX_ORIGINALS)

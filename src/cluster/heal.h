@@ -7,7 +7,7 @@
  * Conflicts of the built-in policies are decided by the replicator, a bounded
  * number in each step, when this node is the resolver, the component has been
  * unchanged for CC_HEAL_GRACE and the key's originals too.  Those of `merge`
- * are left to a merger, a process in the namespace's database (src/merger.c),
+ * are left to a merger, a process in the namespace's database (src/merge/merger.c),
  * which asks the same questions here.  `manual` ones wait for people.
  *
  * Whoever is not the resolver asks about what is pending for long.

@@ -328,7 +328,7 @@ set_inputs(SimHistory *k, SimNode *node, int key, SimWrite *x,
 			int			leaf;
 
 			if (i == j || !sim_set_has(&x->inputs, i) ||
-				!sim_set_has(&x->inputs, j))
+				!sim_set_has(&x->inputs, j) || k->write[j]->loose)
 				continue;
 			leaf = sim_set_common(&k->write[i]->leaves, &k->write[j]->history);
 			if (leaf >= 0)
@@ -357,6 +357,7 @@ add_write(SimHistory *k, SimNode *node, int key, const CcEntry *e,
 	x->when = sim.now;
 	x->id = -1;
 	x->deletes = e->type == CC_STUB;
+	x->loose = !cc_namespace_has(e->ns, CC_NS_KEEPS);
 	x->decision = e == &after->resolution || !sim_user_runs();
 	x->how = after->how;
 	set_leaves(k, node, key, x, w, e);
@@ -502,7 +503,7 @@ check_not_replaced(SimHistory *k, SimNode *node, int key, int w,
 	for (int i = 0; i < k->n; i++)
 	{
 		if (i != w && sim_set_has(&s->seen, i) && !k->write[i]->decision &&
-			sim_set_has(&k->write[i]->history, w))
+			!k->write[i]->loose && sim_set_has(&k->write[i]->history, w))
 			sim_violate("H-resurrect", "%s takes %s of %s, although it had taken %s, which has replaced it",
 						node->name, sim_write_text(k, w), sim_key_text(key),
 						sim_write_text(k, i));

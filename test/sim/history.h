@@ -94,6 +94,9 @@ typedef struct SimWrite
 	SimTime		when;
 	bool		decision;
 	bool		deletes;		/* it has no value */
+	bool		loose;			/* made where conflicts were not kept, or no more:
+								 * it has no context, so who keeps them later
+								 * may take what it replaced for its rival */
 	uint8		how;			/* CcHow, of a decision */
 	int			id;				/* the number in its value; -1: it has none */
 	int64		over;			/* earliest deadline that it ever had; 0: none */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * merger.c
- *	  Merge functions, as src/merger.c runs them: what each is given it puts
+ *	  Merge functions, as src/merge/merger.c runs them: what each is given it puts
  *	  together, so that the value tells what it was made from.  And people, who
  *	  decide, ask for another try, or change the policy.
  *

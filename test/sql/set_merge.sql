@@ -32,14 +32,15 @@ SELECT * FROM shown WHERE name = 'carts';
 SELECT cache_set_merge('carts', 'whole(cache_entry, cache_entry, jsonb)', '{"limit": 3}', 'some_keys(text, text, jsonb)');
 SELECT * FROM shown WHERE name = 'carts';
 SELECT cache_set_merge('carts', 'whole(cache_entry, cache_entry, jsonb)'::regprocedure, fetcher => 'rows_of_keys(text, text, jsonb)');
-SELECT cache_set_merge(namespace => 'default', merge => 'whole'::regproc);
-SELECT * FROM shown WHERE name IN ('carts', 'default');
+SELECT cache_namespace('by_name');
+SELECT cache_set_merge(namespace => 'by_name', merge => 'whole'::regproc);
+SELECT * FROM shown WHERE name IN ('carts', 'by_name');
 
 -- another policy keeps the function, so that merge can be set again
 SELECT cache_namespace('carts', on_split => 'latest');
 SELECT cache_namespace('carts', on_split => 'merge');
 SELECT * FROM shown WHERE name = 'carts';
-SELECT cache_namespace('default', on_split => 'latest');
+
 SELECT says($$SELECT cache_namespace('plain', on_split => 'merge')$$);
 
 -- what cannot merge, and what would
@@ -119,7 +120,7 @@ SELECT cache_set_merge('shop', 'whole'::regproc);
 ROLLBACK;
 SELECT * FROM shown WHERE name = 'shop';
 
-SELECT cache_drop_namespace(n) FROM unnest(ARRAY['shop', 'plain', 'carts']) n;
+SELECT cache_drop_namespace(n) FROM unnest(ARRAY['shop', 'plain', 'carts', 'by_name']) n;
 SELECT says($$SELECT cache_set_merge('shop', 'whole'::regproc)$$);
 SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM regress_shop', current_database()) \gexec
 DROP VIEW shown;

@@ -87,7 +87,7 @@ sub head
 {
 	my (%h) = @_;
 	return pack('V v a1 C a16 Q< Q< Q<',
-		$h{magic} // MAGIC, $h{version} // 1, $h{type} // 'h',
+		$h{magic} // MAGIC, $h{version} // 2, $h{type} // 'h',
 		$h{flags} // 0, $me, $h{boot} // time, $h{session} // 1,
 		hlc());
 }
@@ -109,7 +109,7 @@ is_deeply([ send_messages([ @hello, '' ], [ @apply, '' ]) ],
 is_deeply([ send_messages([ @hello, 'GET / HTTP/1.1' ]) ],
 	[BAD], 'so is one of another protocol');
 is_deeply(
-	[ send_messages([ @hello, head(version => 2) . intro() ],
+	[ send_messages([ @hello, head(version => 1) . intro() ],
 		  [ @apply, head(version => 99, type => 'b') ]) ],
 	[ VERSION, VERSION ],
 	'another version is told so');
@@ -153,7 +153,11 @@ my %bad = (
 	'a truncated entry' => $entry . substr($record->(), 0, 20),
 	'an entry of an origin that was not named' => $entry . $record->(origin => 7),
 	'an entry of a namespace that was not named' => $entry . $record->(ns => 7),
-	'an entry of an unknown type' => $entry . $record->(kind => 9),
+	'an entry of an unknown type' => $entry . $record->(kind => 7),
+	'siblings of which nothing is there' => $entry . $record->(kind => 0x41),
+	'siblings longer than their entry' => $entry . $record->(kind => 0x41,
+		vallen => 32, bytes => 'k' . "\1" . "\0" x 27 . pack('V', 4294967295)),
+	'more link states than nodes' => pack('a1 C C', 'J', 0, 3),
 	'an empty key' => $entry . $record->(keylen => 0),
 	'a key that is too long' =>
 	  $entry . $record->(keylen => 2000, bytes => 'k' x 3000),

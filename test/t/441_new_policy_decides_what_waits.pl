@@ -42,7 +42,7 @@ foreach my $which (2, 1)
 		FROM unnest('{latest,oldest_island,largest_island,longest_ttl,merge,
 			stays,failing}'::text[]) n, generate_series(1, 10) i});
 }
-$group->meet;
+$group->rejoin;
 my $keys = join ',', sort map { "k$_" } 1 .. 10;
 $group->wait_pending($_, $keys) foreach @policies, 'stays', 'failing';
 pass('all wait');

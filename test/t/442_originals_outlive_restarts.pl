@@ -43,7 +43,7 @@ foreach my $which (1, 3)
 $group->psql(1, q{SELECT cache_put('deleted', 'x', namespace => 'manual')});
 $group->psql(3, q{SELECT cache_put('deleted', 'y', namespace => 'manual'),
 	cache_delete('deleted', 'manual')});
-$group->meet;
+$group->rejoin;
 
 # Both sides of each key that waits, whichever is shown first, with versions.
 sub waiting

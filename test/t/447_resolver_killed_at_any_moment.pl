@@ -148,6 +148,7 @@ while ($kills < 20 && $round < 20)
 	# Up to four in one heal: each when some more have been decided.
 	foreach my $step (1 .. 4)
 	{
+		last if $kills == 20;
 		my $which;
 		CacheCluster::Cluster::wait_until('a merger, or the end of the heal',
 			sub {

@@ -85,10 +85,11 @@ like($group->psql(1, qq{
 
 # The record of a split sums up to its conflicts.
 is( $group->psql(1, q{
-		SELECT peer, kept_ours + kept_theirs + merged + deleted, deferred
+		SELECT peer, conflicts,
+			kept_ours + kept_theirs + merged + deleted, deferred
 		FROM cache_splits WHERE peer = 'node2'}),
-	'node2|100|0',
-	'node1: what was decided of the conflicts with node2');
+	'node2|150|100|0',
+	'node1: conflicts with node2, of which some wait');
 is($group->psql(3, q{SELECT cache_heal('manual', 'node2')}), 50, 'people decide');
 $group->wait_converged;
 is( $group->psql(1, q{

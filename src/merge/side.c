@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
- * mergeside.c
- *	  What merge functions are given and return.  See mergeside.h.
+ * side.c
+ *	  What merge functions are given and return.  See side.h.
  *
  *-------------------------------------------------------------------------
  */
-#include "mergeside.h"
+#include "merge/side.h"
 
 #include "access/htup_details.h"
 #include "funcapi.h"

@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
- * mergeguard.c
- *	  The time that a call may take.  See mergeguard.h.
+ * guard.c
+ *	  The time that a call may take.  See guard.h.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "mergeguard.h"
+#include "merge/guard.h"
 
 #include "base/guc.h"
-#include "merger.h"
+#include "merge/merger.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"

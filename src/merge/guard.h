@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * mergeguard.h
+ * guard.h
  *	  How long a call of a user's merge function may take, and what becomes of
  *	  its key when the process does not survive it.
  *
@@ -17,8 +17,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CC_MERGEGUARD_H
-#define CC_MERGEGUARD_H
+#ifndef CC_MERGE_GUARD_H
+#define CC_MERGE_GUARD_H
 
 #include "cache/conflict.h"
 
@@ -45,4 +45,4 @@ extern bool cc_mergeguard_caught(void);
 /* Wall clock ms at which a key that failed so often is tried again. */
 extern int64 cc_mergeguard_retry_at(int tries);
 
-#endif							/* CC_MERGEGUARD_H */
+#endif							/* CC_MERGE_GUARD_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * mergeside.h
+ * side.h
  *	  The two sides of a conflict as a merge function is given them, and what
  *	  it makes of them.
  *
@@ -13,11 +13,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CC_MERGESIDE_H
-#define CC_MERGESIDE_H
+#ifndef CC_MERGE_SIDE_H
+#define CC_MERGE_SIDE_H
 
 #include "cache/extra.h"
-#include "mergecall.h"
+#include "merge/call.h"
 
 /* Columns of cache_merge */
 enum
@@ -68,4 +68,4 @@ extern void cc_mergeside_read_write(CcMergeCall *m, Datum *values, bool *nulls,
 extern void cc_mergeside_decide(CcMergeCall *m, const CcMergeSide *s,
 								CcDecision *d);
 
-#endif							/* CC_MERGESIDE_H */
+#endif							/* CC_MERGE_SIDE_H */

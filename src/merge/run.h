@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * mergerun.h
+ * run.h
  *	  A run over the conflicts of one namespace.
  *
  * Keys are taken in batches; the calls of a batch are one transaction, as the
@@ -20,12 +20,12 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CC_MERGERUN_H
-#define CC_MERGERUN_H
+#ifndef CC_MERGE_RUN_H
+#define CC_MERGE_RUN_H
 
 #include "base/port.h"
 
 /* Does what is due now. */
 extern void cc_mergerun(uint16 ns);
 
-#endif							/* CC_MERGERUN_H */
+#endif							/* CC_MERGE_RUN_H */

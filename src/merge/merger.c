@@ -11,12 +11,12 @@
  */
 #include "postgres.h"
 
-#include "merger.h"
+#include "merge/merger.h"
 
 #include "base/compat.h"
 #include "cluster/heal.h"
-#include "mergeguard.h"
-#include "mergerun.h"
+#include "merge/guard.h"
+#include "merge/run.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"

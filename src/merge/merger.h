@@ -15,11 +15,11 @@
  * while, or until it is declared anew, or cache_heal asks for it.
  *
  *	merger.c		this file: who starts when, and the process
- *	mergerun.c		a run over one namespace: transactions, failures
- *	mergetake.c		the keys that it takes up
- *	mergecall.c		calls of the functions
- *	mergeside.c		what they are given, and what they return
- *	mergeguard.c	the time that a call may take
+ *	run.c			a run over one namespace: transactions, failures
+ *	take.c			the keys that it takes up
+ *	call.c			calls of the functions
+ *	side.c			what they are given, and what they return
+ *	guard.c			the time that a call may take
  *
  * Locking: none; atomics, and what only the replicator writes.
  *

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * mergetake.h
- *	  The state of a run of merges (mergerun.h), and the keys that it takes up.
+ * take.h
+ *	  The state of a run of merges (run.h), and the keys that it takes up.
  *
  * Locking: none on return.
  *
@@ -9,11 +9,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CC_MERGETAKE_H
-#define CC_MERGETAKE_H
+#ifndef CC_MERGE_TAKE_H
+#define CC_MERGE_TAKE_H
 
 #include "cluster/heal.h"
-#include "mergecall.h"
+#include "merge/call.h"
 #include "utils/hsearch.h"
 
 #define CC_MERGE_KEYS			1000	/* taken up at once */
@@ -96,4 +96,4 @@ extern Jsonb *cc_mergetake_args(CcMergeRun *r);
 /* The node that a fetcher is told: whom the last split was from. */
 extern const char *cc_mergetake_other_node(CcMergeRun *r);
 
-#endif							/* CC_MERGETAKE_H */
+#endif							/* CC_MERGE_TAKE_H */

@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
- * mergetake.c
- *	  The keys that a run of merges takes up.  See mergetake.h.
+ * take.c
+ *	  The keys that a run of merges takes up.  See take.h.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "mergetake.h"
+#include "merge/take.h"
 
 #include "funcs/args.h"
-#include "mergeguard.h"
+#include "merge/guard.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"

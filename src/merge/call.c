@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
- * mergecall.c
- *	  Calls of a namespace's functions.  See mergecall.h.
+ * call.c
+ *	  Calls of a namespace's functions.  See call.h.
  *
  *-------------------------------------------------------------------------
  */
-#include "mergecall.h"
+#include "merge/call.h"
 
 #include "cache/work.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcs/entryrow.h"
-#include "mergeguard.h"
-#include "mergeside.h"
+#include "merge/guard.h"
+#include "merge/side.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/builtins.h"

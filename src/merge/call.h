@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * mergecall.h
+ * call.h
  *	  Calls of a namespace's merge function and fetcher, and what they return.
  *
  * What can be called is found anew for each transaction, since it may have been
@@ -16,8 +16,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef CC_MERGECALL_H
-#define CC_MERGECALL_H
+#ifndef CC_MERGE_CALL_H
+#define CC_MERGE_CALL_H
 
 #include "postgres.h"
 
@@ -97,4 +97,4 @@ extern CcMergeVerdict cc_mergecall_change(CcMergeCall *m, const CcEntry *e,
 extern ArrayType *cc_mergecall_fetch(CcMergeCall *m, const char *node,
 									 Jsonb **state);
 
-#endif							/* CC_MERGECALL_H */
+#endif							/* CC_MERGE_CALL_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * mergerun.c
- *	  A run over the conflicts of one namespace.  See mergerun.h.
+ * run.c
+ *	  A run over the conflicts of one namespace.  See run.h.
  *
  * A heal of the full form is one run: its first call, the keys in conflict,
  * the one-sided changes.  Whatever ends a run before its end (another
@@ -12,16 +12,16 @@
  */
 #include "postgres.h"
 
-#include "mergerun.h"
+#include "merge/run.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "cluster/heal.h"
 #include "mb/pg_wchar.h"
-#include "mergecall.h"
-#include "mergeguard.h"
-#include "mergetake.h"
-#include "merger.h"
+#include "merge/call.h"
+#include "merge/guard.h"
+#include "merge/take.h"
+#include "merge/merger.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/builtins.h"
