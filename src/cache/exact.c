@@ -304,6 +304,8 @@ settle_races(CcWork *w, CcKeyState *ks)
 			continue;
 		cc_check_race(&ks->original[i]);
 		cc_exact_add_input(ks, ks->original[i].writer, ks->original[i].hlc);
+		/* that it lost is to be known until all have seen it, too */
+		cc_exact_add_context(ks, ks->original[i].origin, ks->original[i].seq);
 		cc_exact_remove_original(ks, i);
 	}
 }

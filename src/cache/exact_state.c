@@ -138,7 +138,7 @@ cc_exact_drop_cleared(CcKeyState *ks)
 void
 cc_exact_add_context(CcKeyState *ks, uint16 origin, uint64 seq)
 {
-	if (cc_state_stable(origin, seq))
+	if (cc_siblings_dot_done(origin, seq))
 		return;
 	for (int i = 0; i < ks->ncontext; i++)
 	{

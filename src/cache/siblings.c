@@ -517,7 +517,7 @@ read_context(Heads *b, CcReader *r)
 	cc_reader_init(r, b->data + b->heads - len, len);
 }
 
-/* Whether every dot of a block's context is stable. */
+/* Whether no dot of a block's context has to travel any more. */
 static bool
 context_stable(Heads *b)
 {
@@ -528,7 +528,7 @@ context_stable(Heads *b)
 	{
 		uint16		origin = cc_read_u16(&r);
 
-		if (!cc_state_stable(origin, cc_read_u64(&r)))
+		if (!cc_siblings_dot_done(origin, cc_read_u64(&r)))
 			return false;
 	}
 	return true;

@@ -150,6 +150,18 @@ extern bool cc_siblings_parse(const CcEntry *e, CcKeyState *ks);
 extern Size cc_siblings_room(const CcKeyState *ks);
 extern void cc_siblings_build(const CcKeyState *ks, CcBuf *out, CcEntry *e);
 
+/*
+ * Whether a dot in a context has done what it is there for.  It names nothing,
+ * so where its origin has ended nobody waits for it any more: it may be one that
+ * no VV will ever cover.
+ */
+static inline bool
+cc_siblings_dot_done(uint16 origin, uint64 seq)
+{
+	return cc_state_stable(origin, seq) ||
+		(pg_atomic_read_u32(cc_origin_flags(origin)) & CC_ORIGIN_CLOSED) != 0;
+}
+
 /* Whether the state waits for a decision. */
 static inline bool
 cc_siblings_pending(const CcKeyState *ks)

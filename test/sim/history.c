@@ -453,6 +453,19 @@ hold(SimHistory *k, SimNode *node, int key, const CcKeyState *ks)
 	}
 	sim_history_of_state(k, node, ks, &all);
 	sim_set_join(&k->by[node->no].seen, &all);
+
+	/* its context says of others, too, that they were replaced */
+	for (int i = 0; i < ks->ninputs; i++)
+	{
+		int			writer = sim.origin[sim_oracle_origin(node, ks->input[i].writer)].id;
+
+		for (int w = 0; w < k->n; w++)
+		{
+			if (k->write[w]->writer == writer &&
+				k->write[w]->hlc <= ks->input[i].hlc)
+				sim_set_add(&k->by[node->no].seen, w);
+		}
+	}
 }
 
 void
@@ -496,7 +509,9 @@ check_not_replaced(SimHistory *k, SimNode *node, int key, int w,
 {
 	SimSeen    *s = &k->by[node->no];
 
-	if (e->type == CC_STUB || !sim_set_has(&s->seen, w))
+	/* what was written while nothing was kept tells of nothing it replaced */
+	if (e->type == CC_STUB || !sim_set_has(&s->seen, w) ||
+		sim.cfg.policy_changes)
 		return;
 	for (int i = 0; i < k->n; i++)
 	{
