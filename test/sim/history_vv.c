@@ -211,7 +211,7 @@ sim_history_durable(SimNode *node, int key)
 
 		if (!sim_set_has(had, w) || has_seen(k, &s->loaded, w) ||
 			k->write[w]->hlc <= sim_horizon(SIM_KEPT) ||
-			sim_set_has(&k->lost, w))
+			sim_set_has(&k->lost, w) || sim_set_has(&k->raced, w))
 			continue;
 		/* no VV may be believed where a namespace is not saved */
 		for (int i = 0; i < k->n && sim.cfg.sorts; i++)
@@ -225,6 +225,11 @@ sim_history_durable(SimNode *node, int key)
 		memset(&s->synced, 0, sizeof(SimSet));
 	if (node->disk_hurt || node->lost_power)
 		s->journaled = s->synced;
+	for (int w = 0; w < k->n; w++)
+	{
+		if (sim_set_has(&s->seen, w) && !sim_set_has(&s->loaded, w))
+			sim_set_add(&k->crashed, w);
+	}
 	s->seen = s->loaded;
 }
 
