@@ -37,13 +37,18 @@ has_seen(SimHistory *k, const SimSet *seen, int w)
 	return false;
 }
 
-/* A group that had not met the others forgets a delete that all of it saw. */
+/*
+ * A group that had not met the others forgets a delete that all of it saw; a
+ * decision that was made from it is void where it is not known any more.
+ */
 static bool
 deleted_by_strangers(SimHistory *k, int w)
 {
 	for (int i = 0; i < k->n && sim_counter_strangers(); i++)
 	{
-		if (k->write[i]->deletes && sim_set_has(&k->write[i]->history, w))
+		if (k->write[i]->deletes &&
+			(sim_set_has(&k->write[i]->history, w) ||
+			 (k->write[w]->decision && sim_set_has(&k->write[w]->inputs, i))))
 			return true;
 	}
 	return false;
