@@ -21,6 +21,8 @@
  */
 #include "history.h"
 
+#include "cache/apart.h"
+
 static bool
 active(SimNode *node)
 {
@@ -439,6 +441,30 @@ winner(void)
 	return sim.cfg.island[sim.cfg.island[1] >> oldest & 1];
 }
 
+/*
+ * Whether all nodes of the two islands say that they are split.  A packet that
+ * comes late makes of one split two that are too short to be any.
+ */
+static bool
+all_say_split(void)
+{
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		for (int j = 0; j < SIM_MAX_NODES; j++)
+		{
+			if (!active(&sim.node[i]) || !active(&sim.node[j]) ||
+				(sim.cfg.island[1] >> i & 1) == (sim.cfg.island[1] >> j & 1))
+				continue;
+			sim_enter(&sim.node[i]);
+			if (!cc_apart_out_of_reach(&sim.id[sim.node[i].id],
+									   &sim.id[sim.node[j].id],
+									   pg_atomic_read_u64(&cc.state->hlc)))
+				return false;
+		}
+	}
+	return true;
+}
+
 void
 sim_heal_snap(void)
 {
@@ -446,6 +472,8 @@ sim_heal_snap(void)
 	{
 		sim_enter(&sim.node[0]);
 		sim.winners = winner();
+		if (sim.winners != 0 && !all_say_split())
+			sim.winners = 0;
 	}
 	for (int key = 0; key < sim.nkeys; key++)
 	{

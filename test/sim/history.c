@@ -291,6 +291,25 @@ set_leaves(SimHistory *k, SimNode *node, int key, SimWrite *x, int w,
 }
 
 /*
+ * Whether by tells of having replaced w, and not only by what was made where
+ * conflicts were not kept.
+ */
+static bool
+proves(SimHistory *k, int by, int w)
+{
+	if (!sim_set_has(&k->write[by]->history, w))
+		return false;
+	for (int i = 0; i < k->n; i++)
+	{
+		if (i != w && k->write[i]->loose &&
+			sim_set_has(&k->write[by]->history, i) &&
+			sim_set_has(&k->write[i]->history, w))
+			return false;
+	}
+	return true;
+}
+
+/*
  * PROTOCOL.md, section 8: where VVs were lost, or memory has forgotten what it
  * still needed, a value may be merged with one of its own inputs.
  */
@@ -328,10 +347,10 @@ set_inputs(SimHistory *k, SimNode *node, int key, SimWrite *x,
 			int			leaf;
 
 			if (i == j || !sim_set_has(&x->inputs, i) ||
-				!sim_set_has(&x->inputs, j) || k->write[j]->loose)
+				!sim_set_has(&x->inputs, j))
 				continue;
 			leaf = sim_set_common(&k->write[i]->leaves, &k->write[j]->history);
-			if (leaf >= 0)
+			if (leaf >= 0 && proves(k, j, leaf))
 				sim_violate("H-remerge", "%s merges %s of %s with %s, which has replaced %s",
 							node->name, sim_key_text(key), sim_write_text(k, i),
 							sim_write_text(k, j), sim_write_text(k, leaf));
@@ -357,6 +376,8 @@ add_write(SimHistory *k, SimNode *node, int key, const CcEntry *e,
 	x->when = sim.now;
 	x->id = -1;
 	x->deletes = e->type == CC_STUB;
+	x->origin = sim_oracle_origin(node, e->origin);
+	x->seq = e->seq;
 	x->loose = !cc_namespace_has(e->ns, CC_NS_KEEPS);
 	x->decision = e == &after->resolution || !sim_user_runs();
 	x->how = after->how;
@@ -502,6 +523,19 @@ sim_history_written(SimNode *node, int key, const CcEntry *e)
 	hold(k, node, key, &after);
 }
 
+/*
+ * After a crash has taken from a node what replaced an entry, the older one that
+ * it still has may be touched there or named anew (PROTOCOL.md, orphans, retire):
+ * by that dot nobody has seen it.
+ */
+static bool
+named_anew(SimHistory *k, SimNode *node, int w, const CcEntry *e, int by)
+{
+	return sim_set_has(&k->crashed, by) &&
+		(e->seq != k->write[w]->seq ||
+		 sim_oracle_origin(node, e->origin) != k->write[w]->origin);
+}
+
 /* Nothing comes in that something here had replaced. */
 static void
 check_not_replaced(SimHistory *k, SimNode *node, int key, int w,
@@ -516,7 +550,7 @@ check_not_replaced(SimHistory *k, SimNode *node, int key, int w,
 	for (int i = 0; i < k->n; i++)
 	{
 		if (i != w && sim_set_has(&s->seen, i) && !k->write[i]->decision &&
-			!k->write[i]->loose && sim_set_has(&k->write[i]->history, w))
+			proves(k, i, w) && !named_anew(k, node, w, e, i))
 			sim_violate("H-resurrect", "%s takes %s of %s, although it had taken %s, which has replaced it",
 						node->name, sim_write_text(k, w), sim_key_text(key),
 						sim_write_text(k, i));
@@ -597,16 +631,16 @@ sim_history_raced(SimNode *node, int key, const CcEntry *e)
 }
 
 /*
- * PROTOCOL.md, section 8: memory took what had replaced an original, once all had
- * seen it; then a crash took it from one of them, too, before it was in its
- * journal, and the older one was decided with others.  The floor keeps it from
- * coming back, but not a new value that is made of it.
+ * PROTOCOL.md, section 8: a crash took what had replaced an original from one of
+ * those who had seen it, before it was in its journal; and where memory took it
+ * from the others, once all had seen it, the older one is decided anew.  The floor
+ * keeps it from coming back, but not a new value that is made of it.
  */
 bool
 sim_history_crash_lost(SimHistory *k, const SimWrite *value, int by)
 {
 	return value->decision && sim.stats.crashes > 0 &&
-		sim_set_has(&k->lost, by);
+		(sim_set_has(&k->lost, by) || sim_set_has(&k->crashed, by));
 }
 
 /* What is served; e NULL: nothing. */

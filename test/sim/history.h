@@ -99,6 +99,8 @@ typedef struct SimWrite
 								 * may take what it replaced for its rival */
 	uint8		how;			/* CcHow, of a decision */
 	int			id;				/* the number in its value; -1: it has none */
+	int			origin;			/* its first dot */
+	uint64		seq;
 	int64		over;			/* earliest deadline that it ever had; 0: none */
 	SimSet		history;		/* itself included */
 	SimSet		leaves;			/* users' writes that are in it */
@@ -127,6 +129,7 @@ typedef struct SimHistory
 	SimSet		raced;			/* lost a race */
 	SimSet		forgotten;		/* forgotten before all had seen it */
 	SimSet		considered;		/* in the history of a decision */
+	SimSet		crashed;		/* a node had seen it before a crash and not after */
 	SimSeen		by[SIM_MAX_NODES];
 } SimHistory;
 

@@ -37,13 +37,18 @@ has_seen(SimHistory *k, const SimSet *seen, int w)
 	return false;
 }
 
-/* A group that had not met the others forgets a delete that all of it saw. */
+/*
+ * A group that had not met the others forgets a delete that all of it saw; a
+ * decision that was made from it is void where it is not known any more.
+ */
 static bool
 deleted_by_strangers(SimHistory *k, int w)
 {
 	for (int i = 0; i < k->n && sim_counter_strangers(); i++)
 	{
-		if (k->write[i]->deletes && sim_set_has(&k->write[i]->history, w))
+		if (k->write[i]->deletes &&
+			(sim_set_has(&k->write[i]->history, w) ||
+			 (k->write[w]->decision && sim_set_has(&k->write[w]->inputs, i))))
 			return true;
 	}
 	return false;
@@ -211,7 +216,7 @@ sim_history_durable(SimNode *node, int key)
 
 		if (!sim_set_has(had, w) || has_seen(k, &s->loaded, w) ||
 			k->write[w]->hlc <= sim_horizon(SIM_KEPT) ||
-			sim_set_has(&k->lost, w))
+			sim_set_has(&k->lost, w) || sim_set_has(&k->raced, w))
 			continue;
 		/* no VV may be believed where a namespace is not saved */
 		for (int i = 0; i < k->n && sim.cfg.sorts; i++)
@@ -225,6 +230,11 @@ sim_history_durable(SimNode *node, int key)
 		memset(&s->synced, 0, sizeof(SimSet));
 	if (node->disk_hurt || node->lost_power)
 		s->journaled = s->synced;
+	for (int w = 0; w < k->n; w++)
+	{
+		if (sim_set_has(&s->seen, w) && !sim_set_has(&s->loaded, w))
+			sim_set_add(&k->crashed, w);
+	}
 	s->seen = s->loaded;
 }
 
