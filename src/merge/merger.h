@@ -19,6 +19,7 @@
  *	take.c			the keys that it takes up
  *	call.c			calls of the functions
  *	side.c			what they are given, and what they return
+ *	pace.c			how fast it goes while clients are there
  *	guard.c			the time that a call may take
  *
  * Locking: none; atomics, and what only the replicator writes.

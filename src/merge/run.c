@@ -20,6 +20,7 @@
 #include "mb/pg_wchar.h"
 #include "merge/call.h"
 #include "merge/guard.h"
+#include "merge/pace.h"
 #include "merge/take.h"
 #include "merge/merger.h"
 #include "miscadmin.h"
@@ -29,8 +30,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
-/* What one transaction does at most: time, and bytes of decisions */
-#define BATCH_MS		200
+/* What one transaction does at most beside pace.h, in bytes of decisions */
 #define BATCH_BYTES		(16 * 1024 * 1024)
 
 /* ------------------------------------------------------------------------
@@ -272,6 +272,7 @@ static void
 call_batch(CcMergeRun *r)
 {
 	int64		began = cc_monotonic_ms();
+	int64		turn = cc_mergepace_turn();
 
 	r->changed = r->call.sig.full != r->full;
 	for (r->at = r->from; r->at < r->n && !r->changed; r->at++)
@@ -279,7 +280,7 @@ call_batch(CcMergeRun *r)
 		CcMergeItem *item = &r->item[r->at];
 
 		if (r->at > r->from &&
-			(cc_monotonic_ms() - began > BATCH_MS ||
+			(cc_monotonic_ms() - began > turn ||
 			 MemoryContextMemAllocated(r->call.memory, true) > BATCH_BYTES))
 			break;
 		if (r->single)
@@ -391,6 +392,8 @@ work_off(CcMergeRun *r)
 	r->single = false;
 	while (r->from < r->n)
 	{
+		int64		began = cc_monotonic_ms();
+
 		if (r->stopped || !may_go_on(r))
 			return false;
 		reset_items(r);
@@ -416,6 +419,7 @@ work_off(CcMergeRun *r)
 				fail_item(r, &r->item[i]);
 			apply_items(r, end);
 		}
+		cc_mergepace_rest(began);
 	}
 	return !r->stopped;
 }
