@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "merge/pace.h"
 
 #include "base/compat.h"
@@ -17,13 +19,21 @@
 /* Operations a second from which on clients count as being there */
 #define BUSY_RATE		1000
 
-/* Turns, in ms: when nobody is there, and when somebody is */
+/* Turns, in ms: when nobody is there; to see whether there is room; without */
 #define LONG_TURN		200
+#define TRIAL_TURN		20
 #define SHORT_TURN		5
 
 /* A rest is so many times as long as its turn, at most so many ms */
-#define REST_TIMES		9
+#define REST_TIMES		19
 #define LONGEST_REST	500
+
+/*
+ * Who did not get a processor for so many percent of a turn has taken it from
+ * others; and for so many ms that is taken to be so.
+ */
+#define WAITED_PERCENT	15
+#define CROWDED_MS		5000
 
 /* Ms between two looks at the counters, which are the whole server's */
 #define LOOK_MS			20
@@ -31,6 +41,8 @@
 static bool busy;
 static uint64 seen;				/* operations at the last look ... */
 static int64 looked_at;			/* ... at this time, monotonic ms; 0: never */
+static int64 crowded_until;		/* monotonic ms */
+static int64 cpu_before;		/* processor time as the turn began, in us */
 
 static uint64
 operations(void)
@@ -56,11 +68,26 @@ look(int64 now)
 	looked_at = now;
 }
 
+static int64
+processor_us(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
+		return 0;
+	return (int64) t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 int64
 cc_mergepace_turn(void)
 {
-	look(cc_monotonic_ms());
-	return busy ? SHORT_TURN : LONG_TURN;
+	int64		now = cc_monotonic_ms();
+
+	look(now);
+	cpu_before = processor_us();
+	if (!busy)
+		return LONG_TURN;
+	return now < crowded_until ? SHORT_TURN : TRIAL_TURN;
 }
 
 void
@@ -72,6 +99,12 @@ cc_mergepace_rest(int64 began)
 
 	look(now);
 	if (!busy)
+		return;
+	if (now >= crowded_until && now - began >= TRIAL_TURN / 2 &&
+		processor_us() - cpu_before <
+		(now - began) * 1000 * (100 - WAITED_PERCENT) / 100)
+		crowded_until = now + CROWDED_MS;
+	if (now >= crowded_until)
 		return;
 	rest = Min(Max(now - began, 1) * REST_TIMES, LONGEST_REST);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,

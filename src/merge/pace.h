@@ -4,10 +4,11 @@
  *	  How fast a merger goes while clients use the cache of this server.
  *
  * A decision costs its merger little, but each is journalled here and sent to,
- * taken in and journalled by every peer.  So while clients read and write, the
- * merger works in short turns and rests in between, so that a merge takes a
- * small part of the machine and a get waits for it no longer than it would
- * otherwise.  When nobody is there it goes as fast as it can.
+ * taken in and journalled by every peer.  Where clients read and write, and
+ * there are not processors enough for them and the merger, it works in short
+ * turns and rests long in between, so that a get waits hardly longer than it
+ * would without it.  When nobody is there, or processors are idle, it goes as
+ * fast as it can.
  *
  * Locking: none.
  *
