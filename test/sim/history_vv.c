@@ -194,6 +194,9 @@ sim_history_loaded_dot(SimNode *node, int origin, SimDot *d, bool retired,
 	if (!retired && !has_seen(k, &s->loaded, w))
 	{
 		older = older_held(k, node, d->key, w);
+		/* a decision is void once one that it was made from has lost a race */
+		forgotten |= k->write[w]->decision &&
+			sim_set_common(&k->write[w]->inputs, &k->raced) >= 0;
 		if (older >= 0 || (sim_stored(sim_key_hash(d->key)) == NULL && !forgotten))
 			sim_violate("I1-load", "%s starts with VV at %s of %s but without it",
 						node->name, sim_dot_text(origin, d->seq),
