@@ -126,7 +126,7 @@ sim_history_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 		deleted_by_strangers(k, w))
 		return;
 	/* of a retired origin there may be dots that nobody has any more */
-	if (to == CC_VV_INF && (!full || !sim_anybody_took(d)))
+	if (to == CC_VV_INF && (!full || !sim_history_anybody_has(k, w)))
 		return;
 	if (!full)
 		sim_violate("I1", "%s raises VV to %s but never took %s (%s, %s) nor what replaced it",
