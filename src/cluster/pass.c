@@ -66,6 +66,20 @@ goes_out(CcSender *s, CcPartitionShared *p, CcHeaderShared *h,
 }
 
 /*
+ * Whether the peer needs nothing of an entry.  One that has beaten another has
+ * its context, of what the other had replaced: who has seen the one may not have
+ * that, as long as it has not seen the other's dot.
+ */
+static bool
+needs_nothing(CcSender *s, CcPartitionShared *p, CcHeaderShared *h,
+			  const CcChangeRef *ref)
+{
+	return cc_scan_seen(s, p, h) &&
+		((cc_header_flags(h) & CC_F_SIBLINGS) == 0 ||
+		 cc_sender_seen(s, ref->origin, ref->seq));
+}
+
+/*
  * Adds the entries of one position; false when the room does not suffice.
  *
  * A key that is overwritten all the time is beyond the pass whenever we look:
@@ -89,7 +103,7 @@ put_position(CcSender *s, const CcChangeRef *ref, Size *need, uint64 *entries)
 	for (h = cc_store_first(p, cc_store_bucket(p, ref->hash));
 		 h != NULL && fits; h = cc_store_next(p, h))
 	{
-		if (h->hash != ref->hash || cc_scan_seen(s, p, h) ||
+		if (h->hash != ref->hash || needs_nothing(s, p, h, ref) ||
 			!cc_namespace_travels(p, h))
 			continue;
 		if (!goes_out(s, p, h, ref, &beyond))

@@ -288,7 +288,8 @@ put_bucket(CcSender *s, CcPartitionShared *p, uint32 b, bool digest,
 
 		if (!cc_namespace_travels(p, h))
 			continue;
-		if (!cc_scan_seen(s, p, h))
+		/* what has beaten others carries what they had replaced (pass.c) */
+		if ((cc_header_flags(h) & CC_F_SIBLINGS) != 0 || !cc_scan_seen(s, p, h))
 		{
 			fits = cc_encode_stored(&s->out, p, h, need);
 			*entries += fits;

@@ -303,7 +303,9 @@ check_stale(SimHistory *k, int key, const Answer *a)
 		for (int i = 0; i < k->n; i++)
 			with_it |= i != w && sim_set_has(&k->write[a->served]->leaves, i) &&
 				sim_set_has(&k->write[i]->history, w);
+		/* a clear is no news for who decided before hearing of it */
 		if (!with_it && !sim_set_has(&k->raced, by) &&
+			k->write[by]->hlc > sim_horizon(SIM_KEPT) &&
 			!sim_history_crash_lost(k, k->write[a->served], by))
 			sim_violate("H-stale", "%s serves %s of %s, made of %s, which %s has replaced",
 						a->node->name, sim_write_text(k, a->served),

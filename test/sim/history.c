@@ -438,6 +438,19 @@ add_dot(SimHistory *k, SimNode *node, int key, const CcEntry *e)
 
 /* ---- what the checkers of check.c hand on ---- */
 
+/* What all have lost in crashes nobody has. */
+bool
+sim_history_anybody_has(SimHistory *k, int w)
+{
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		if (sim.node[i].exists && !sim.node[i].removed &&
+			sim_set_has(&k->by[i].seen, w))
+			return true;
+	}
+	return false;
+}
+
 /* The node holds this state from now on; before: what it did. */
 static void
 hold(SimHistory *k, SimNode *node, int key, const CcKeyState *ks)
@@ -483,7 +496,8 @@ hold(SimHistory *k, SimNode *node, int key, const CcKeyState *ks)
 		for (int w = 0; w < k->n; w++)
 		{
 			if (k->write[w]->writer == writer &&
-				k->write[w]->hlc <= ks->input[i].hlc)
+				k->write[w]->hlc <= ks->input[i].hlc &&
+				sim_history_anybody_has(k, w))
 				sim_set_add(&k->by[node->no].seen, w);
 		}
 	}

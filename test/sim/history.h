@@ -161,6 +161,9 @@ extern void sim_history_gone(SimNode *node, int key, const CcEntry *e);
 extern void sim_history_raced(SimNode *node, int key, const CcEntry *e);
 extern void sim_history_read(SimNode *node, int key, const CcEntry *e);
 
+/* Whether any node has seen a write and not lost it since. */
+extern bool sim_history_anybody_has(SimHistory *k, int w);
+
 /*
  * Whether memory and a crash together have taken all that told of a write's having
  * replaced what a decision was made from.

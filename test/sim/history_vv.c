@@ -38,6 +38,31 @@ has_seen(SimHistory *k, const SimSet *seen, int w)
 }
 
 /*
+ * A decision is void once one of those that it was made from has lost a race or
+ * was replaced, by what was seen; it is gone with what has replaced that.
+ */
+static bool
+is_void(SimHistory *k, const SimSet *seen, int w)
+{
+	if (!k->write[w]->decision)
+		return false;
+	for (int in = 0; in < k->n; in++)
+	{
+		if (!sim_set_has(&k->write[w]->inputs, in))
+			continue;
+		if (sim_set_has(&k->raced, in))
+			return true;
+		for (int i = 0; i < k->n; i++)
+		{
+			if (i != in && sim_set_has(seen, i) && !k->write[i]->decision &&
+				sim_set_has(&k->write[i]->history, in))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
  * A group that had not met the others forgets a delete that all of it saw; a
  * decision that was made from it is void where it is not known any more.
  */
@@ -101,7 +126,7 @@ sim_history_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 		deleted_by_strangers(k, w))
 		return;
 	/* of a retired origin there may be dots that nobody has any more */
-	if (to == CC_VV_INF && (!full || !sim_anybody_took(d)))
+	if (to == CC_VV_INF && (!full || !sim_history_anybody_has(k, w)))
 		return;
 	if (!full)
 		sim_violate("I1", "%s raises VV to %s but never took %s (%s, %s) nor what replaced it",
@@ -194,6 +219,7 @@ sim_history_loaded_dot(SimNode *node, int origin, SimDot *d, bool retired,
 	if (!retired && !has_seen(k, &s->loaded, w))
 	{
 		older = older_held(k, node, d->key, w);
+		forgotten |= is_void(k, &s->seen, w);
 		if (older >= 0 || (sim_stored(sim_key_hash(d->key)) == NULL && !forgotten))
 			sim_violate("I1-load", "%s starts with VV at %s of %s but without it",
 						node->name, sim_dot_text(origin, d->seq),
