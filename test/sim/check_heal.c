@@ -323,9 +323,19 @@ check_island(SimHistory *k, int key, const Answer *a, int n, uint64 horizon)
 
 	if (sim.winners == 0 || sim_set_common(&k->lost, &k->lost) >= 0)
 		return;
-	while ((sim.winners >> no & 1) == 0)
-		no++;
-	won = k->by[no].snap;
+	/* within the island some may not have had yet what others had */
+	for (int i = 0; i < SIM_MAX_NODES; i++)
+	{
+		int			had = k->by[i].snap;
+
+		if ((sim.winners >> i & 1) == 0)
+			continue;
+		if (won < 0 || (had >= 0 && sim_set_has(&k->write[had]->history, won)))
+		{
+			won = had;
+			no = i;
+		}
+	}
 	if (won >= 0 && excused(k, won, horizon))
 		return;
 	for (int w = 0; w < k->n; w++)
