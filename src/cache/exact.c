@@ -354,68 +354,12 @@ choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	admit(w, &result->resolution);
 }
 
-static bool
-same_decision(const CcKeyState *a, const CcKeyState *b)
-{
-	return a->resolved == b->resolved &&
-		(!a->resolved || cc_siblings_same(&a->resolution, &b->resolution));
-}
-
-static bool
-same_entry(const CcEntry *a, const CcEntry *b)
-{
-	return cc_siblings_same(a, b) && a->at == b->at && a->origin == b->origin &&
-		a->seq == b->seq && a->type == b->type;
-}
-
-/* Whether a context says nothing that another one does not. */
-static bool
-within_context(const CcKeyState *a, const CcKeyState *b)
-{
-	for (int i = 0; i < a->ninputs; i++)
-	{
-		CcEntry		input = {.hlc = a->input[i].hlc,
-			.writer = a->input[i].writer};
-
-		if (!cc_exact_is_input(b, &input))
-			return false;
-	}
-	for (int i = 0; i < a->ncontext; i++)
-	{
-		int			k = 0;
-
-		while (k < b->ncontext && (b->context[k].origin != a->context[i].origin ||
-								   b->context[k].seq < a->context[i].seq))
-			k++;
-		if (k == b->ncontext)
-			return false;
-	}
-	return true;
-}
-
-/* Whether nothing at all is different but what is this node's own. */
-static bool
-unchanged(const CcKeyState *a, const CcKeyState *b)
-{
-	if (!cc_exact_same_originals(a, b) || !same_decision(a, b) ||
-		!within_context(a, b) || a->served != b->served)
-		return false;
-	for (int i = 0; i < a->n; i++)
-	{
-		int			k = cc_exact_find_original(b, &a->original[i]);
-
-		if (!same_entry(&a->original[i], &b->original[k]))
-			return false;
-	}
-	return !a->resolved || same_entry(&a->resolution, &b->resolution);
-}
-
 /* What is this node's own: for how long it is so, what was tried. */
 static void
 keep_own(CcWork *w, const CcKeyState *ours, CcKeyState *result)
 {
 	if (ours->n > 0 && cc_exact_same_originals(ours, result) &&
-		same_decision(ours, result) && ours->since != 0)
+		cc_exact_same_decision(ours, result) && ours->since != 0)
 	{
 		result->since = ours->since;
 		result->retry_at = ours->retry_at;
@@ -495,7 +439,7 @@ note_decision(CcWork *w, CcKeyState *ours, const CcKeyState *result)
 {
 	if (result->resolved && result->n > 1)
 	{
-		if (same_decision(ours, result) && ours->n > 1)
+		if (cc_exact_same_decision(ours, result) && ours->n > 1)
 			return;
 		*ours = *result;
 		ours->resolved = false;
@@ -557,6 +501,49 @@ nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	return false;
 }
 
+static bool
+is_plain(const CcKeyState *ks)
+{
+	return ks->n == 0 || (ks->n == 1 && !ks->resolved);
+}
+
+/*
+ * Where conflicts are kept no more the newest of all stays, a decision like any:
+ * a total order that all share.  It gets a dot of ours, as who has seen all that
+ * is here may have made something else of it when they were kept.
+ */
+static bool
+collapse(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
+		 CcKeyState *result)
+{
+	CcEntry		best;
+
+	if (cc_namespace_has(w->c->ns, CC_NS_KEEPS) ||
+		(is_plain(ours) && is_plain(theirs)))
+		return false;
+	best = result->original[cc_exact_newest_original(result)];
+	if (ours->n > 0 && ours->resolved && cc_exact_newer(&ours->resolution, &best))
+		best = ours->resolution;
+	if (theirs->n > 0 && theirs->resolved &&
+		cc_exact_newer(&theirs->resolution, &best))
+	{
+		best = theirs->resolution;
+		admit(w, &best);
+	}
+	for (int i = 0; i < result->n; i++)
+	{
+		if (cc_siblings_same(&result->original[i], &best))
+			continue;
+		cc_check_race(&result->original[i]);
+		cc_exact_add_input(result, result->original[i].writer,
+						   result->original[i].hlc);
+	}
+	result->original[0] = best;
+	result->n = 1;
+	result->served = 0;
+	return true;
+}
+
 /* PROTOCOL.md, ask: whether we hold something else than the one who asks. */
 static bool
 answers(const CcKeyState *theirs, const CcKeyState *result)
@@ -613,6 +600,7 @@ cc_exact_take(CcWork *w)
 	CcKeyState *ours = w->ours;
 	CcVerdict	v;
 	bool		answer;
+	bool		collapsed = false;
 	CcKeyState	theirs;
 	CcKeyState	result;
 
@@ -641,7 +629,7 @@ cc_exact_take(CcWork *w)
 		if (nothing_left(w, ours, &theirs, &result))
 			return CC_LEAVE;
 	}
-	else
+	else if (!(collapsed = collapse(w, ours, &theirs, &result)))
 	{
 		settle_races(w, &result);
 		choose_resolution(w, ours, &theirs, &result);
@@ -661,11 +649,11 @@ cc_exact_take(CcWork *w)
 	answer = answers(&theirs, &result);
 	if (answer)
 		result.asked = false;
-	else if (ours->n > 0 && unchanged(&result, ours))
+	else if (ours->n > 0 && cc_exact_unchanged(&result, ours))
 		return CC_LEAVE;
 	else
-		w->new_dot = result.n == 1 && !result.resolved &&
-			cc_state_vv(result.original[0].origin) == CC_VV_INF;
+		w->new_dot = collapsed || (result.n == 1 && !result.resolved &&
+								   cc_state_vv(result.original[0].origin) == CC_VV_INF);
 	keep_own(w, ours, &result);
 	note_decision(w, ours, &result);
 	return answer ? cc_exact_spread(w, &result) :

@@ -58,6 +58,13 @@ extern bool cc_exact_newer(const CcEntry *a, const CcEntry *b);
 extern bool cc_exact_is_input(const CcKeyState *of, const CcEntry *e);
 
 extern bool cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b);
+extern bool cc_exact_same_decision(const CcKeyState *a, const CcKeyState *b);
+
+/*
+ * Whether b says all that a does, so that nothing would be different but what is
+ * this node's own.
+ */
+extern bool cc_exact_unchanged(const CcKeyState *a, const CcKeyState *b);
 
 /*
  * The same for a state that is to travel to all, though nothing in it is new: a

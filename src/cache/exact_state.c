@@ -174,3 +174,58 @@ cc_exact_same_originals(const CcKeyState *a, const CcKeyState *b)
 	}
 	return true;
 }
+
+bool
+cc_exact_same_decision(const CcKeyState *a, const CcKeyState *b)
+{
+	return a->resolved == b->resolved &&
+		(!a->resolved || cc_siblings_same(&a->resolution, &b->resolution));
+}
+
+static bool
+same_entry(const CcEntry *a, const CcEntry *b)
+{
+	return cc_siblings_same(a, b) && a->at == b->at && a->origin == b->origin &&
+		a->seq == b->seq && a->type == b->type;
+}
+
+/* Whether a context says nothing that another one does not. */
+static bool
+within_context(const CcKeyState *a, const CcKeyState *b)
+{
+	for (int i = 0; i < a->ninputs; i++)
+	{
+		CcEntry		input = {.hlc = a->input[i].hlc,
+			.writer = a->input[i].writer};
+
+		if (!cc_exact_is_input(b, &input))
+			return false;
+	}
+	for (int i = 0; i < a->ncontext; i++)
+	{
+		int			k = 0;
+
+		while (k < b->ncontext && (b->context[k].origin != a->context[i].origin ||
+								   b->context[k].seq < a->context[i].seq))
+			k++;
+		if (k == b->ncontext)
+			return false;
+	}
+	return true;
+}
+
+bool
+cc_exact_unchanged(const CcKeyState *a, const CcKeyState *b)
+{
+	if (!cc_exact_same_originals(a, b) || !cc_exact_same_decision(a, b) ||
+		!within_context(a, b) || a->served != b->served)
+		return false;
+	for (int i = 0; i < a->n; i++)
+	{
+		int			k = cc_exact_find_original(b, &a->original[i]);
+
+		if (!same_entry(&a->original[i], &b->original[k]))
+			return false;
+	}
+	return !a->resolved || same_entry(&a->resolution, &b->resolution);
+}
