@@ -374,20 +374,34 @@ keep_own(CcWork *w, const CcKeyState *ours, CcKeyState *result)
 	result->error = NULL;
 }
 
-/* Values go where all of them do not fit, that which is served last. */
+static bool
+fits(CcWork *w, const CcKeyState *ks)
+{
+	return cc_store_fits(w->c->ns,
+						 (Size) w->c->keylen + cc_siblings_size(ks));
+}
+
+/*
+ * Values go where all of them do not fit, that which is served last: a peer's
+ * partitions or bound may be larger than ours.
+ */
 static void
 fit(CcWork *w, CcKeyState *ks)
 {
-	for (int i = 0; i < ks->n; i++)
+	CcEntry    *last = ks->resolved ? &ks->resolution :
+		&ks->original[ks->served];
+
+	for (int i = 0; i < ks->n && !fits(w, ks); i++)
 	{
-		if (cc_store_fits(w->c->ns, (Size) w->e.keylen + cc_siblings_room(ks)))
-			return;
-		if (i != ks->served || ks->resolved)
-			cc_exact_make_stub(&ks->original[i]);
+		if (&ks->original[i] == last || ks->original[i].type == CC_STUB)
+			continue;
+		cc_check_evict(&ks->original[i]);
+		cc_exact_make_stub(&ks->original[i]);
 	}
-	if (cc_store_fits(w->c->ns, (Size) w->e.keylen + cc_siblings_room(ks)))
+	if (last->type == CC_STUB || fits(w, ks))
 		return;
-	cc_exact_make_stub(ks->resolved ? &ks->resolution : &ks->original[ks->served]);
+	cc_check_evict(last);
+	cc_exact_make_stub(last);
 }
 
 static void
@@ -408,8 +422,7 @@ cc_exact_store_state(CcWork *w, CcKeyState *ks)
 
 	if (ks->served < 0)
 		ks->served = cc_exact_newest_original(ks);
-	if (ks->n > 1 || ks->resolved)
-		fit(w, ks);
+	fit(w, ks);
 	cc_siblings_build(ks, w->scratch, &e);
 	use_as_entry(w, &e);
 	return CC_STORE;
