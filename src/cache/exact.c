@@ -205,13 +205,11 @@ asked_news(const CcKeyState *ours, const CcKeyState *theirs)
  * they do.
  */
 static void
-unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
-	  CcKeyState *result)
+unite(CcWork *w, const Side *here, const Side *there, CcKeyState *result)
 {
-	Side		here = {.ks = ours, .known = true};
-	Side		there = {.ks = theirs, .vv = w->c->seen};
+	const CcKeyState *ours = here->ks;
+	const CcKeyState *theirs = there->ks;
 
-	there.known = w->c->seen != NULL && cc_rule(exact_seen);
 	result->n = result->ninputs = result->ncontext = 0;
 	result->served = -1;
 	for (int i = 0; i < ours->n; i++)
@@ -219,7 +217,7 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		const CcEntry *e = &ours->original[i];
 		int			same = cc_exact_find_original(theirs, e);
 
-		if (same < 0 && seen(&there, e, ours))
+		if (same < 0 && seen(there, e, ours))
 			continue;
 		if (i == ours->served)
 			result->served = result->n;
@@ -233,7 +231,7 @@ unite(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		const CcEntry *e = &theirs->original[i];
 
 		if (cc_exact_find_original(ours, e) >= 0 ||
-			(seen(&here, e, theirs) && !retired_news(ours, e) &&
+			(seen(here, e, theirs) && !retired_news(ours, e) &&
 			 !asked_news(ours, theirs)))
 			continue;
 		if (result->n == CC_MAX_ORIGINALS)
@@ -331,16 +329,35 @@ take_resolution(CcKeyState *result, const CcKeyState *from)
 	result->how = from->how;
 }
 
+/*
+ * Whether a side's resolution is one of these originals: it is valid, and the
+ * other side has it too or has never seen it.  Who has seen it and has it no
+ * more knew of an original that it was not made from; that may be gone by now.
+ */
+static bool
+stands(const CcKeyState *result, const Side *side, const Side *other)
+{
+	const CcKeyState *ks = side->ks;
+
+	if (!valid(result, ks))
+		return false;
+	return (other->ks->n > 0 && other->ks->resolved &&
+			cc_siblings_same(&other->ks->resolution, &ks->resolution)) ||
+		!seen(other, &ks->resolution, ks);
+}
+
 /* PROTOCOL.md, resolution: of two valid ones the higher version. */
 static void
-choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
+choose_resolution(CcWork *w, const Side *here, const Side *there,
 				  CcKeyState *result)
 {
+	const CcKeyState *theirs = there->ks;
+
 	result->resolved = false;
 	result->how = CC_HOW_LATEST;
-	if (valid(result, ours))
-		take_resolution(result, ours);
-	if (!valid(result, theirs))
+	if (stands(result, here, there))
+		take_resolution(result, here->ks);
+	if (!stands(result, there, here))
 		return;
 	if (result->resolved && cc_siblings_same(&result->resolution,
 											 &theirs->resolution))
@@ -348,32 +365,14 @@ choose_resolution(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 		join_same(&result->resolution, &theirs->resolution);
 		return;
 	}
-	if (result->resolved && cc_exact_newer(&result->resolution, &theirs->resolution))
+	if (result->resolved &&
+		cc_exact_newer(&result->resolution, &theirs->resolution))
 		return;
 	take_resolution(result, theirs);
 	admit(w, &result->resolution);
 }
 
 /* What is this node's own: for how long it is so, what was tried. */
-static void
-keep_own(CcWork *w, const CcKeyState *ours, CcKeyState *result)
-{
-	if (ours->n > 0 && cc_exact_same_originals(ours, result) &&
-		cc_exact_same_decision(ours, result) && ours->since != 0)
-	{
-		result->since = ours->since;
-		result->retry_at = ours->retry_at;
-		result->tries = ours->tries;
-		result->errlen = ours->errlen;
-		result->error = ours->error;
-		return;
-	}
-	result->since = result->n > 1 ? cc_clock_ms() : 0;
-	result->retry_at = 0;
-	result->tries = result->errlen = 0;
-	result->error = NULL;
-}
-
 static bool
 fits(CcWork *w, const CcKeyState *ks)
 {
@@ -557,6 +556,19 @@ collapse(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 	return true;
 }
 
+/*
+ * Whether a decision that one side has is given up here: because of an original
+ * that others may not count, as for them it has lost a race, or that is gone by
+ * now.  They keep the decision until they hear of it.
+ */
+static bool
+gives_up(const CcKeyState *side, const CcKeyState *result)
+{
+	return side->n > 0 && side->resolved && !result->resolved &&
+		cc_exact_find_original(result, &side->resolution) < 0 &&
+		(result->n > 1 || valid(result, side));
+}
+
 /* PROTOCOL.md, ask: whether we hold something else than the one who asks. */
 static bool
 answers(const CcKeyState *theirs, const CcKeyState *result)
@@ -616,8 +628,11 @@ cc_exact_take(CcWork *w)
 	bool		collapsed = false;
 	CcKeyState	theirs;
 	CcKeyState	result;
+	Side		here = {.ks = ours, .known = true};
+	Side		there = {.ks = &theirs, .vv = w->c->seen};
 
 	w->o->result = CC_UNCHANGED;
+	there.known = w->c->seen != NULL && cc_rule(exact_seen);
 	if (cc_namespace_has(w->c->ns, CC_NS_LOCAL))
 		return CC_LEAVE;
 	if (take_plain(w, &v))
@@ -634,7 +649,7 @@ cc_exact_take(CcWork *w)
 	cc_exact_drop_cleared(&theirs);
 	fold(&theirs, ours);
 	fold(ours, &theirs);
-	unite(w, ours, &theirs, &result);
+	unite(w, &here, &there, &result);
 	result.resolved = false;
 	result.asked = false;
 	if (result.n == 0)
@@ -645,7 +660,7 @@ cc_exact_take(CcWork *w)
 	else if (!(collapsed = collapse(w, ours, &theirs, &result)))
 	{
 		settle_races(w, &result);
-		choose_resolution(w, ours, &theirs, &result);
+		choose_resolution(w, &here, &there, &result);
 	}
 	cc_exact_join_inputs(&result, ours);
 	cc_exact_join_inputs(&result, &theirs);
@@ -660,14 +675,19 @@ cc_exact_take(CcWork *w)
 		result.served = cc_exact_newest_original(&result);
 
 	answer = answers(&theirs, &result);
-	if (answer)
+	if (gives_up(ours, &result) || gives_up(&theirs, &result))
+	{
+		answer = true;
+		result.asked = result.n > 1;
+	}
+	else if (answer)
 		result.asked = false;
 	else if (ours->n > 0 && cc_exact_unchanged(&result, ours))
 		return CC_LEAVE;
 	else
 		w->new_dot = collapsed || (result.n == 1 && !result.resolved &&
 								   cc_state_vv(result.original[0].origin) == CC_VV_INF);
-	keep_own(w, ours, &result);
+	cc_exact_keep_own(ours, &result);
 	note_decision(w, ours, &result);
 	return answer ? cc_exact_spread(w, &result) :
 		cc_exact_store_state(w, &result);

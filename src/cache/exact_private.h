@@ -72,6 +72,9 @@ extern bool cc_exact_unchanged(const CcKeyState *a, const CcKeyState *b);
  */
 extern CcVerdict cc_exact_spread(CcWork *w, CcKeyState *ks);
 
+/* What is this node's own goes on: for how long it is so, what was tried. */
+extern void cc_exact_keep_own(const CcKeyState *ours, CcKeyState *result);
+
 /* Makes the state the entry that shall be; values go where they do not fit. */
 extern CcVerdict cc_exact_store_state(CcWork *w, CcKeyState *ks);
 

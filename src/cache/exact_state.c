@@ -229,3 +229,22 @@ cc_exact_unchanged(const CcKeyState *a, const CcKeyState *b)
 	}
 	return !a->resolved || same_entry(&a->resolution, &b->resolution);
 }
+
+void
+cc_exact_keep_own(const CcKeyState *ours, CcKeyState *result)
+{
+	if (ours->n > 0 && cc_exact_same_originals(ours, result) &&
+		cc_exact_same_decision(ours, result) && ours->since != 0)
+	{
+		result->since = ours->since;
+		result->retry_at = ours->retry_at;
+		result->tries = ours->tries;
+		result->errlen = ours->errlen;
+		result->error = ours->error;
+		return;
+	}
+	result->since = result->n > 1 ? cc_clock_ms() : 0;
+	result->retry_at = 0;
+	result->tries = result->errlen = 0;
+	result->error = NULL;
+}
