@@ -430,20 +430,37 @@ keep_own(CcWork *w, const CcKeyState *ours, CcKeyState *result)
 	result->error = NULL;
 }
 
-/* Values go where all of them do not fit, that which is served last. */
+static void
+drop_value(CcEntry *e)
+{
+	if (e->type == CC_STUB)
+		return;
+	cc_check_evict(e);
+	cc_exact_make_stub(e);
+}
+
+static bool
+fits(CcWork *w, const CcKeyState *ks)
+{
+	return cc_store_fits(w->c->ns,
+						 (Size) w->e.keylen + cc_siblings_room(ks));
+}
+
+/*
+ * Values go where all of them do not fit, that which is served last.  Of one
+ * entry alone, too: the peer's partitions or bound may be larger than ours.
+ */
 static void
 fit(CcWork *w, CcKeyState *ks)
 {
-	for (int i = 0; i < ks->n; i++)
+	for (int i = 0; i < ks->n && !fits(w, ks); i++)
 	{
-		if (cc_store_fits(w->c->ns, (Size) w->e.keylen + cc_siblings_room(ks)))
-			return;
 		if (i != ks->served || ks->resolved)
-			cc_exact_make_stub(&ks->original[i]);
+			drop_value(&ks->original[i]);
 	}
-	if (cc_store_fits(w->c->ns, (Size) w->e.keylen + cc_siblings_room(ks)))
-		return;
-	cc_exact_make_stub(ks->resolved ? &ks->resolution : &ks->original[ks->served]);
+	if (!fits(w, ks))
+		drop_value(ks->resolved ? &ks->resolution :
+				   &ks->original[ks->served]);
 }
 
 static void
@@ -464,8 +481,7 @@ cc_exact_store_state(CcWork *w, CcKeyState *ks)
 
 	if (ks->served < 0)
 		ks->served = cc_exact_newest_original(ks);
-	if (ks->n > 1 || ks->resolved)
-		fit(w, ks);
+	fit(w, ks);
 	cc_siblings_build(ks, w->scratch, &e);
 	use_as_entry(w, &e);
 	return CC_STORE;
