@@ -372,7 +372,6 @@ choose_resolution(CcWork *w, const Side *here, const Side *there,
 	admit(w, &result->resolution);
 }
 
-/* What is this node's own: for how long it is so, what was tried. */
 static bool
 fits(CcWork *w, const CcKeyState *ks)
 {

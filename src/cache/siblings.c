@@ -198,11 +198,16 @@ cc_siblings_parse(const CcEntry *e, CcKeyState *ks)
 Size
 cc_siblings_room(const CcKeyState *ks)
 {
-	Size		room = CC_SIB_HEADS_MAX + CC_SIB_ERROR_LEN + CC_SIB_TAIL;
+	int			n = ks->n - (ks->resolved ? 0 : 1);
+	Size		room = ks->resolved ? ks->resolution.vallen : 0;
 
 	for (int i = 0; i < ks->n; i++)
 		room += ks->original[i].vallen;
-	return room + (ks->resolved ? ks->resolution.vallen : 0);
+	if (n == 0 && ks->ncontext == 0 && ks->ninputs == 0)
+		return room;
+	return room + CC_SIB_HEAD + n * CC_SIB_SIBLING +
+		ks->ninputs * CC_SIB_INPUT + ks->ncontext * CC_SIB_DOT +
+		ks->errlen + CC_SIB_TAIL;
 }
 
 Size

@@ -143,8 +143,8 @@ extern bool cc_siblings_parse(const CcEntry *e, CcKeyState *ks);
 
 /*
  * The other way: *e becomes the entry that stands for the state, its value
- * written to out, which must have cc_siblings_room(ks) bytes of room and is
- * not what the values of ks point into.  Where the state is one original
+ * written to out, which must have cc_siblings_room(ks) bytes of room, as long as
+ * it will be, and is not what the values of ks point into.  Where the state is one original
  * without a context this is that original itself.  ks->n > 0.
  */
 extern Size cc_siblings_room(const CcKeyState *ks);
