@@ -172,6 +172,25 @@ run_transaction(CcMergeRun *r, void (*work) (CcMergeRun *r))
 	return done;
 }
 
+/* Leaves nothing behind in the current memory context. */
+static void
+choose_keys(CcMergeRun *r, ArrayType *keys)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->call.key_memory);
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(keys, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls,
+					  &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			cc_mergetake_choose(r, DatumGetTextPP(elems[i]));
+	}
+	MemoryContextSwitchTo(old);
+}
+
 /* The keys of the fetcher, all of them. */
 static void
 fetch_keys(CcMergeRun *r)
@@ -184,23 +203,13 @@ fetch_keys(CcMergeRun *r)
 	for (int i = 0; (keys = cc_mergecall_fetch(&r->call, node, &state)) != NULL;
 		 i++)
 	{
-		Datum	   *elems;
-		bool	   *nulls;
-		int			n;
-
 		if (i >= CC_MERGE_MAX_FETCHES)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("fetcher did not return null for its keys"),
 					 errhint("It is called until it does, %d times at most.",
 							 CC_MERGE_MAX_FETCHES)));
-		deconstruct_array(keys, TEXTOID, -1, false, TYPALIGN_INT, &elems,
-						  &nulls, &n);
-		for (int k = 0; k < n; k++)
-		{
-			if (!nulls[k])
-				cc_mergetake_choose(r, DatumGetTextPP(elems[k]));
-		}
+		choose_keys(r, keys);
 		CHECK_FOR_INTERRUPTS();
 	}
 }
