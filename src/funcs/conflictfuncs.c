@@ -231,6 +231,17 @@ set_logged(Datum *values, bool *nulls, int col, const CcConflictSide *s)
 			 &s->node);
 }
 
+/*
+ * Of a former life of the namespace: it was cleared since, or dropped, and may
+ * be another owner's by now.
+ */
+static bool
+is_cleared(const CcConflictRow *row)
+{
+	return Max(row->ours.hlc, row->theirs.hlc) <=
+		pg_atomic_read_u64(&cc_namespace(row->ns)->horizon);
+}
+
 static void
 show_decided(Rows *r, const CcConflictRow *row)
 {
@@ -238,7 +249,8 @@ show_decided(Rows *r, const CcConflictRow *row)
 	bool		nulls[NCOLS];
 	const char *how = row->how <= CC_LAST_HOW ? hows[row->how] : "unknown";
 
-	if (!is_shown(r, row->ns) || !cc_args_is_text(row->key, row->keylen))
+	if (!is_shown(r, row->ns) || is_cleared(row) ||
+		!cc_args_is_text(row->key, row->keylen))
 		return;
 	set_head(values, nulls, row->at, row->ns, row->key, row->keylen);
 	set_logged(values, nulls, COL_OURS_VALUE, &row->ours);
