@@ -478,6 +478,26 @@ merge_changes(CcMergeRun *r)
 	return true;
 }
 
+/* No more calls, for whatever is left. */
+static void
+stop(CcMergeRun *r)
+{
+	const CcNamespaceShared *ns = cc_namespace(r->ns);
+	uint64		left = cc_conflict_count(r->ns);
+
+	pg_atomic_write_u64(&cc.heal->stopped[r->ns], cc_namespace_now());
+	if (left == 0)
+		return;
+	ereport(WARNING,
+			(errmsg("merge function %s of cache namespace \"%s\" in database "
+					"\"%s\" has stopped the heal", r->d.merge, ns->name,
+					ns->database),
+			 errdetail("Conflicts that wait there: " UINT64_FORMAT ".", left),
+			 errhint("They are tried again when the next split has ended. To "
+					 "begin anew at once: SELECT cache_heal(%s).",
+					 quote_literal_cstr(ns->name))));
+}
+
 static void
 run(CcMergeRun *r)
 {
@@ -489,7 +509,7 @@ run(CcMergeRun *r)
 	if (!r->stopped && merge_pending(r) && merge_changes(r) && r->clean)
 		cc_merger_put_on(r->ns);
 	if (r->stopped)
-		pg_atomic_write_u64(&cc.heal->stopped[r->ns], cc_namespace_now());
+		stop(r);
 }
 
 void
