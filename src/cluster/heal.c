@@ -76,6 +76,7 @@ cc_heal_init(void *mem)
 		pg_atomic_init_u64(&h->requested[i], 0);
 		pg_atomic_init_u64(&h->heeded[i], 0);
 		pg_atomic_init_u64(&h->stopped[i], 0);
+		pg_atomic_init_u64(&h->failed[i], 0);
 	}
 	pg_atomic_init_u64(&h->ripe, 0);
 }
@@ -563,6 +564,14 @@ cc_heal_has_stopped(uint16 ns)
 	return stopped != 0 &&
 		last_word(ns) <= stopped &&
 		pg_atomic_read_u64(&cc.heal->ripe) <= stopped;
+}
+
+bool
+cc_heal_has_failed(uint16 ns)
+{
+	uint64		failed = pg_atomic_read_u64(&cc.heal->failed[ns]);
+
+	return failed != 0 && last_word(ns) <= failed;
 }
 
 /* Whether one of the next pending keys of the namespace is due. */

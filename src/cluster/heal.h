@@ -82,6 +82,10 @@ typedef struct CcHealShared
 	 * or another split has ended */
 	pg_atomic_uint64 stopped[CC_MAX_NAMESPACES];
 
+	/* HLC at which the merger could not even begin, as there is no such
+	 * function, say; 0: it could, the last time.  Written by the merger */
+	pg_atomic_uint64 failed[CC_MAX_NAMESPACES];
+
 	/* HLC up to which the ends of splits may be walked, as our VV covers what
 	 * the others had; 0: not yet.  Written by cc_heal_step */
 	pg_atomic_uint64 ripe;
@@ -207,6 +211,12 @@ extern bool cc_heal_is_walked(uint16 ns);
  */
 extern bool cc_heal_has_stopped(uint16 ns);
 
+/*
+ * Whether nothing of the namespace can be merged, and neither cache_heal nor
+ * another declaration has come since: it is tried again, but needs people.
+ */
+extern bool cc_heal_has_failed(uint16 ns);
+
 /* The key of a 'w' or 'q' entry; returns its length. */
 extern uint16 cc_heal_key(uint16 ns, char letter, char key[CC_SYSTEM_KEY_MAX]);
 
@@ -221,8 +231,10 @@ extern void cc_heal_request(uint16 ns);
 extern uint64 cc_heal_winner(uint16 ns, const CcNodeId *winner);
 
 /*
- * Whether something waits for an automatic decision, as the resolver says: a pending key of a policy
- * other than manual that was not put off by an error, or a walk.
+ * Whether something waits for an automatic decision, as the resolver says: a
+ * pending key of a policy other than manual that was not put off by an error,
+ * or a walk; but nothing of a namespace whose function has stopped the heal or
+ * cannot be run.
  */
 extern bool cc_heal_waiting(void);
 

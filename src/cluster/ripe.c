@@ -183,7 +183,9 @@ cc_heal_walk_waiting(void)
 	{
 		if ((ends.open ||
 			 pg_atomic_read_u64(&cc.heal->walked[ns]) < ends.newest) &&
-			cc_heal_is_walked((uint16) ns) && !cc_heal_has_stopped((uint16) ns))
+			cc_heal_is_walked((uint16) ns) &&
+			!cc_heal_has_stopped((uint16) ns) &&
+			!cc_heal_has_failed((uint16) ns))
 			return true;
 	}
 	return false;

@@ -541,27 +541,60 @@ cc_splits_get(int i, CcSplit *s)
 	return found;
 }
 
+/* A name as a literal of SQL: people copy the statements that we log. */
+static const char *
+quote(const char *name, char to[2 * CC_NAME_LEN])
+{
+	char	   *p = to;
+
+	for (; *name != '\0' && p < to + 2 * CC_NAME_LEN - 2; name++)
+	{
+		if (*name == '\'')
+			*p++ = *name;
+		*p++ = *name;
+	}
+	*p = '\0';
+	return to;
+}
+
+/* Who knows why something was not decided. */
+static const char *
+resolver_name(char name[CC_NAME_LEN])
+{
+	int			resolver = cc_reach_resolver();
+
+	name[0] = '\0';
+	cc_lock_shared(&cc.members->lock);
+	if (resolver >= 0)
+		strlcpy(name, cc.members->member[resolver].name, CC_NAME_LEN);
+	cc_unlock(&cc.members->lock);
+	return name;
+}
+
 /* A namespace in which conflicts wait, with what can be done about it. */
 static void
 tell_waiting(uint16 ns, uint64 waiting)
 {
 	const CcNamespaceShared *n = cc_namespace(ns);
 	uint32		policy = pg_atomic_read_u32(&cc_namespace(ns)->on_split);
+	char		literal[2 * CC_NAME_LEN];
+	char		resolver[CC_NAME_LEN];
 
+	quote(n->name, literal);
 	if (policy == CC_SPLIT_MANUAL)
 		cc_log(CC_WARN, UINT64_FORMAT " conflicts wait in namespace \"%s\" of "
 			   "database \"%s\", whose on_split is manual. To let the entries "
 			   "of one node win run there: SELECT cache_heal('%s', winner => "
 			   "'<node name>'); to decide key by key see cache_conflicts and "
-			   "use cache_resolve", waiting, n->name, n->database, n->name);
+			   "use cache_resolve", waiting, n->name, n->database, literal);
 	else
 		cc_log(CC_WARN, UINT64_FORMAT " conflicts still wait in namespace "
 			   "\"%s\" of database \"%s\", whose on_split is %s. The column "
-			   "error of the view cache_conflicts there says why; once that is "
-			   "mended run: SELECT cache_heal('%s')", waiting, n->name,
-			   n->database,
+			   "error of the view cache_conflicts there says why, on node "
+			   "\"%s\", which decides; once that is mended run: SELECT "
+			   "cache_heal('%s')", waiting, n->name, n->database,
 			   policy <= CC_LAST_ON_SPLIT ? cc_namespace_on_split[policy] : "?",
-			   n->name);
+			   resolver_name(resolver), literal);
 }
 
 static void

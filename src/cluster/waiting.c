@@ -52,7 +52,8 @@ waits_here(void)
 		CcOnSplit	policy = pg_atomic_read_u32(&cc_namespace(ns)->on_split);
 
 		if (policy == CC_SPLIT_MANUAL || cc_conflict_count((uint16) ns) == 0 ||
-			(policy == CC_SPLIT_MERGE && cc_heal_has_stopped((uint16) ns)))
+			(policy == CC_SPLIT_MERGE && (cc_heal_has_stopped((uint16) ns) ||
+										  cc_heal_has_failed((uint16) ns))))
 			continue;
 		if (has_waiting((uint16) ns))
 			return true;

@@ -20,6 +20,7 @@
 #include "postgres.h"
 
 #include "cache/conflict.h"
+#include "cluster/heal.h"
 #include "cluster/membership.h"
 #include "funcapi.h"
 #include "funcs/args.h"
@@ -164,6 +165,23 @@ set_original(Datum *values, bool *nulls, int col, const CcEntry *original,
 			 &cc_origin(original->writer)->node);
 }
 
+/* Why it waits, as far as this node has tried to decide it. */
+static void
+set_error(Datum *values, bool *nulls, uint16 ns, const CcKeyState *ks)
+{
+	bool		stopped = ks->errlen == 0 &&
+		pg_atomic_read_u32(&cc_namespace(ns)->on_split) == CC_SPLIT_MERGE &&
+		cc_heal_has_stopped(ns);
+
+	set_text(values, nulls, COL_ERROR,
+			 stopped ? "stopped by the merge function" : NULL);
+	if (ks->errlen == 0 || !cc_args_is_text(ks->error, ks->errlen))
+		return;
+	nulls[COL_ERROR] = false;
+	values[COL_ERROR] =
+		PointerGetDatum(cstring_to_text_with_len(ks->error, ks->errlen));
+}
+
 static void
 show_pending(Rows *r, const CcConflictKey *k)
 {
@@ -188,12 +206,7 @@ show_pending(Rows *r, const CcConflictKey *k)
 		set_text(values, nulls, COL_DECISION, "pending");
 		set_text(values, nulls, COL_DECIDED_BY, NULL);
 		nulls[COL_DECIDED_AT] = true;
-		nulls[COL_ERROR] = ks->errlen == 0 ||
-			!cc_args_is_text(ks->error, ks->errlen);
-		if (!nulls[COL_ERROR])
-			values[COL_ERROR] =
-				PointerGetDatum(cstring_to_text_with_len(ks->error,
-														 ks->errlen));
+		set_error(values, nulls, k->ns, ks);
 		put_row(r, values, nulls);
 	}
 }
@@ -231,6 +244,17 @@ set_logged(Datum *values, bool *nulls, int col, const CcConflictSide *s)
 			 &s->node);
 }
 
+/*
+ * Of a former life of the namespace: it was cleared since, or dropped, and may
+ * be another owner's by now.
+ */
+static bool
+is_cleared(const CcConflictRow *row)
+{
+	return Max(row->ours.hlc, row->theirs.hlc) <=
+		pg_atomic_read_u64(&cc_namespace(row->ns)->horizon);
+}
+
 static void
 show_decided(Rows *r, const CcConflictRow *row)
 {
@@ -238,7 +262,8 @@ show_decided(Rows *r, const CcConflictRow *row)
 	bool		nulls[NCOLS];
 	const char *how = row->how <= CC_LAST_HOW ? hows[row->how] : "unknown";
 
-	if (!is_shown(r, row->ns) || !cc_args_is_text(row->key, row->keylen))
+	if (!is_shown(r, row->ns) || is_cleared(row) ||
+		!cc_args_is_text(row->key, row->keylen))
 		return;
 	set_head(values, nulls, row->at, row->ns, row->key, row->keylen);
 	set_logged(values, nulls, COL_OURS_VALUE, &row->ours);

@@ -23,6 +23,7 @@
 #include "cluster/membership.h"
 #include "fmgr.h"
 #include "funcs/args.h"
+#include "funcs/nsfuncs.h"
 #include "funcs/privileges.h"
 #include "funcs/sync.h"
 #include "funcs/value.h"
@@ -160,6 +161,7 @@ cachecluster_heal(PG_FUNCTION_ARGS)
 	uint16		ns = CC_NO_NS;
 
 	cc_args_require_loaded();
+	cc_nsfuncs_forbid_merging();
 	if (!PG_ARGISNULL(0))
 	{
 		ns = cc_args_namespace(fcinfo, 0, 0);

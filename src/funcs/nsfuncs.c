@@ -36,6 +36,8 @@ PG_FUNCTION_INFO_V1(cachecluster_drop_namespace);
 PG_FUNCTION_INFO_V1(cachecluster_grant);
 PG_FUNCTION_INFO_V1(cachecluster_revoke);
 
+bool		cc_nsfuncs_merging = false;
+
 /* Order of cache_namespace's arguments */
 enum
 {
@@ -239,12 +241,24 @@ change_now(CcSystemChange *s)
 	return o.pos;
 }
 
+void
+cc_nsfuncs_forbid_merging(void)
+{
+	if (cc_nsfuncs_merging)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("merge functions cannot declare cache namespaces, nor "
+						"ask for conflicts to be decided again")));
+}
+
 bool
 cc_nsfuncs_store(uint16 ns, CcDeclaration *d)
 {
 	uint64		pos = 0;
-	CcResult	result = cc_namespace_store(ns, d, &pos);
+	CcResult	result;
 
+	cc_nsfuncs_forbid_merging();
+	result = cc_namespace_store(ns, d, &pos);
 	if (result == CC_UNCHANGED)
 		return false;
 	reject(result);

@@ -27,4 +27,13 @@ extern uint16 cc_nsfuncs_existing(FunctionCallInfo fcinfo);
  */
 extern bool cc_nsfuncs_store(uint16 ns, CcDeclaration *d);
 
+/*
+ * This process calls merge functions.  What has failed is tried again when its
+ * namespace is declared anew or cache_heal is called; so a function that did
+ * that itself would be called for ever, without a pause.
+ */
+extern bool cc_nsfuncs_merging;
+
+extern void cc_nsfuncs_forbid_merging(void);
+
 #endif							/* CC_NSFUNCS_H */

@@ -406,11 +406,14 @@ cc_mergecall_change(CcMergeCall *m, const CcEntry *e, bool ours, CcDecision *d)
 	return verdict;
 }
 
-/* The first row of what SPI has read, copied to m->memory. */
+/*
+ * The first row of what SPI has read.  A fetcher may be called very often, so
+ * nothing of one call is kept for the next but the state.
+ */
 static ArrayType *
 copy_keys(CcMergeCall *m, Jsonb **state)
 {
-	MemoryContext old = MemoryContextSwitchTo(m->memory);
+	MemoryContext old = MemoryContextSwitchTo(m->key_memory);
 	HeapTuple	tuple = SPI_tuptable->vals[0];
 	TupleDesc	desc = SPI_tuptable->tupdesc;
 	ArrayType  *keys = NULL;
@@ -421,6 +424,9 @@ copy_keys(CcMergeCall *m, Jsonb **state)
 	if (!isnull)
 		keys = DatumGetArrayTypePCopy(datum);
 	datum = SPI_getbinval(tuple, desc, 2, &isnull);
+	if (*state != NULL)
+		pfree(*state);
+	MemoryContextSwitchTo(m->memory);
 	*state = isnull ? NULL : DatumGetJsonbPCopy(datum);
 	MemoryContextSwitchTo(old);
 	return keys;
@@ -432,6 +438,7 @@ cc_mergecall_fetch(CcMergeCall *m, const char *node, Jsonb **state)
 	Oid			types[3] = {TEXTOID, TEXTOID, JSONBOID};
 	Datum		values[3];
 	char		nulls[4] = "   ";
+	MemoryContext old = begin_key(m);
 	ArrayType  *keys = NULL;
 	char	   *command;
 
@@ -458,5 +465,6 @@ cc_mergecall_fetch(CcMergeCall *m, const char *node, Jsonb **state)
 	if (SPI_processed == 1)
 		keys = copy_keys(m, state);
 	SPI_finish();
+	MemoryContextSwitchTo(old);
 	return keys;
 }

@@ -91,8 +91,9 @@ extern CcMergeVerdict cc_mergecall_change(CcMergeCall *m, const CcEntry *e,
 										  bool ours, CcDecision *d);
 
 /*
- * The next keys of the fetcher, a text[] in m->memory; NULL: that was all.
- * *state goes in and out.
+ * The next keys of the fetcher, a text[] in m->key_memory, which stays until
+ * the next call; NULL: that was all.  *state, of palloc or NULL, goes in and
+ * out.
  */
 extern ArrayType *cc_mergecall_fetch(CcMergeCall *m, const char *node,
 									 Jsonb **state);

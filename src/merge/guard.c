@@ -87,10 +87,17 @@ leave(int code, Datum arg)
 		cc_merger_put_off(call_ns);
 	cc_merger_progress();
 	ereport(WARNING,
-			(errmsg("merge function of cache namespace \"%s\" ended its "
-					"process", cc_namespace(call_ns)->name),
-			 errdetail_internal("%s", error),
-			 errhint("A merge function must not catch query_canceled.")));
+			(errmsg("%s of cache namespace \"%s\" in database \"%s\" has "
+					"ended its process",
+					call_key != NULL ? "merge function" :
+					"merge function or fetcher",
+					cc_namespace(call_ns)->name,
+					cc_namespace(call_ns)->database),
+			 call_key != NULL ?
+			 errdetail("Key \"%s\": %s.", pnstrdup(call_key, call_keylen),
+					   error) : 0,
+			 ended ?
+			 errhint("A merge function must not catch query_canceled.") : 0));
 }
 
 void

@@ -15,6 +15,7 @@
 
 #include "base/compat.h"
 #include "cluster/heal.h"
+#include "funcs/nsfuncs.h"
 #include "merge/guard.h"
 #include "merge/run.h"
 #include "miscadmin.h"
@@ -496,6 +497,7 @@ cachecluster_merger_main(Datum arg)
 	BackgroundWorkerInitializeConnection(my_place->database, NULL, 0);
 	cc_mergeguard_connected();
 	set_up_session();
+	cc_nsfuncs_merging = true;
 
 	idle_since = cc_monotonic_ms();
 	while (cc_reach_is_resolver() &&

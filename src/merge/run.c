@@ -59,13 +59,17 @@ catch_error(CcMergeRun *r)
 	FreeErrorData(e);
 }
 
-/* What is not found is often only not in the search_path. */
+/*
+ * What a function does not find is often only not in the search_path.  What we
+ * do not find ourselves, the function or its owner, is not there.
+ */
 static bool
-is_not_found(int sqlstate)
+is_not_found(const CcMergeRun *r)
 {
-	return sqlstate == ERRCODE_UNDEFINED_TABLE ||
-		sqlstate == ERRCODE_UNDEFINED_OBJECT ||
-		sqlstate == ERRCODE_UNDEFINED_FUNCTION;
+	return r->opened &&
+		(r->sqlstate == ERRCODE_UNDEFINED_TABLE ||
+		 r->sqlstate == ERRCODE_UNDEFINED_OBJECT ||
+		 r->sqlstate == ERRCODE_UNDEFINED_FUNCTION);
 }
 
 /* The server's log is told of each kind of error once. */
@@ -81,7 +85,7 @@ tell(CcMergeRun *r, const CcMergeItem *item)
 			 errmsg("conflicts of cache namespace \"%s\" in database \"%s\" "
 					"cannot be merged: %s", ns->name, ns->database, r->error),
 			 item != NULL ?
-			 errdetail("Key \"%s\", merge function %s; the others are merged.",
+			 errdetail("Key \"%s\", merge function %s; others are merged.",
 					   pnstrdup(item->name.key, item->name.keylen),
 					   r->d.merge) :
 			 errdetail("Merge function %s.", r->d.merge),
@@ -89,9 +93,9 @@ tell(CcMergeRun *r, const CcMergeItem *item)
 					 "tried again with pauses of up to five minutes. When the "
 					 "cause is mended: SELECT cache_heal(%s).%s",
 					 quote_literal_cstr(ns->name),
-					 is_not_found(r->sqlstate) ? " The search_path of merge "
-					 "functions has their own schema and the extension's "
-					 "unless they set another: name the rest with its schema." : "")));
+					 is_not_found(r) ? " The search_path of merge functions "
+					 "has their own schema and the extension's unless they "
+					 "set another: name the rest with its schema." : "")));
 }
 
 /* Nothing of the namespace can be merged: all that is due has the error. */
@@ -101,6 +105,7 @@ fail_all(CcMergeRun *r)
 	CcConflictWalk walk = {0};
 
 	tell(r, NULL);
+	pg_atomic_write_u64(&cc.heal->failed[r->ns], cc_namespace_now());
 	r->clean = false;
 	r->walked = false;
 	while (cc_mergetake_pending(r, &walk) > 0)
@@ -172,6 +177,25 @@ run_transaction(CcMergeRun *r, void (*work) (CcMergeRun *r))
 	return done;
 }
 
+/* Leaves nothing behind in the current memory context. */
+static void
+choose_keys(CcMergeRun *r, ArrayType *keys)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->call.key_memory);
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(keys, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls,
+					  &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			cc_mergetake_choose(r, DatumGetTextPP(elems[i]));
+	}
+	MemoryContextSwitchTo(old);
+}
+
 /* The keys of the fetcher, all of them. */
 static void
 fetch_keys(CcMergeRun *r)
@@ -184,23 +208,13 @@ fetch_keys(CcMergeRun *r)
 	for (int i = 0; (keys = cc_mergecall_fetch(&r->call, node, &state)) != NULL;
 		 i++)
 	{
-		Datum	   *elems;
-		bool	   *nulls;
-		int			n;
-
 		if (i >= CC_MERGE_MAX_FETCHES)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("fetcher did not return null for its keys"),
 					 errhint("It is called until it does, %d times at most.",
 							 CC_MERGE_MAX_FETCHES)));
-		deconstruct_array(keys, TEXTOID, -1, false, TYPALIGN_INT, &elems,
-						  &nulls, &n);
-		for (int k = 0; k < n; k++)
-		{
-			if (!nulls[k])
-				cc_mergetake_choose(r, DatumGetTextPP(elems[k]));
-		}
+		choose_keys(r, keys);
 		CHECK_FOR_INTERRUPTS();
 	}
 }
@@ -469,6 +483,26 @@ merge_changes(CcMergeRun *r)
 	return true;
 }
 
+/* No more calls, for whatever is left. */
+static void
+stop(CcMergeRun *r)
+{
+	const CcNamespaceShared *ns = cc_namespace(r->ns);
+	uint64		left = cc_conflict_count(r->ns);
+
+	pg_atomic_write_u64(&cc.heal->stopped[r->ns], cc_namespace_now());
+	if (left == 0)
+		return;
+	ereport(WARNING,
+			(errmsg("merge function %s of cache namespace \"%s\" in database "
+					"\"%s\" has stopped the heal", r->d.merge, ns->name,
+					ns->database),
+			 errdetail("Conflicts that wait there: " UINT64_FORMAT ".", left),
+			 errhint("They are tried again when the next split has ended. To "
+					 "begin anew at once: SELECT cache_heal(%s).",
+					 quote_literal_cstr(ns->name))));
+}
+
 static void
 run(CcMergeRun *r)
 {
@@ -477,10 +511,11 @@ run(CcMergeRun *r)
 		fail_all(r);
 		return;
 	}
+	pg_atomic_write_u64(&cc.heal->failed[r->ns], 0);
 	if (!r->stopped && merge_pending(r) && merge_changes(r) && r->clean)
 		cc_merger_put_on(r->ns);
 	if (r->stopped)
-		pg_atomic_write_u64(&cc.heal->stopped[r->ns], cc_namespace_now());
+		stop(r);
 }
 
 void

@@ -113,7 +113,9 @@ $group->wait_converged;
 
 my @escapes = ('SET ROLE postgres', 'SET SESSION AUTHORIZATION postgres',
 	'CREATE TEMP TABLE t (i int)', 'COMMIT', 'SELECT word FROM public.secret',
-	'DROP TABLE public.prices', 'LISTEN x', 'RESET ROLE');
+	'DROP TABLE public.prices', 'LISTEN x', 'RESET ROLE',
+	'SELECT public.cache_heal()',
+	q(SELECT public.cache_namespace(''escapes'', ''1 h'')));
 my @cases = qw(ours theirs null empty past later never void bytes json bare same);
 $group->part([1], [2]);
 foreach my $which (1, 2)
@@ -172,7 +174,7 @@ is($group->psql(1, 'SELECT key, ours, theirs, who FROM audit'),
 	'k|of 1|of 2|shop', 'a row in a table for each conflict');
 
 # What a function must not do is an error beside its key.
-$group->wait_for(1, q{SELECT count(*) = 8 FROM cache_conflicts
+$group->wait_for(1, q{SELECT count(*) = 10 FROM cache_conflicts
 	WHERE namespace = 'escapes' AND decision = 'pending' AND error IS NOT NULL},
 	'the errors');
 is($group->psql(1, q{
@@ -183,6 +185,8 @@ is($group->psql(1, q{
 		'DROP TABLE public.prices|must be owner of table prices',
 		'LISTEN x|cannot execute LISTEN within security-restricted operation',
 		'RESET ROLE|cannot set parameter "role" within security-definer function',
+		'SELECT public.cache_heal()|merge functions cannot declare cache namespaces, nor ask for conflicts to be decided again',
+		"SELECT public.cache_namespace('escapes', '1 h')|merge functions cannot declare cache namespaces, nor ask for conflicts to be decided again",
 		'SELECT word FROM public.secret|permission denied for table secret',
 		'SET ROLE postgres|cannot set parameter "role" within security-definer function',
 		'SET SESSION AUTHORIZATION postgres|cannot set parameter "session_authorization" within security-definer function'),

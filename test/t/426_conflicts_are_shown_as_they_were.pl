@@ -165,4 +165,16 @@ is($group->psql($_, q{SELECT count(*) FROM cache_entries('all%', 'manual')
 	WHERE value = 'of 2'}), 20000, "node$_ has the winner's") foreach 1, 2;
 $group->same_contents('all hold the same after that');
 
+# Whoever has a name after others does not see what they had.
+$group->psql(1, q{SELECT cache_clear('manual'), cache_drop_namespace('many')});
+$group->wait_converged;
+$group->psql_all('CREATE ROLE newcomer');
+$group->psql(1, q{SET ROLE newcomer; SELECT cache_namespace('many')});
+$group->wait_converged;
+is($group->psql($_, q{SET ROLE newcomer; SELECT count(*) FROM cache_conflicts}),
+	0, "node$_: another owner of the name sees no value of the first")
+  foreach 1, 2;
+is($group->psql($_, 'SELECT count(*) FROM cache_conflicts'), 0,
+	"node$_: what was cleared is shown no more") foreach 1, 2;
+
 done_testing();

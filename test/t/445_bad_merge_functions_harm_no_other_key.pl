@@ -74,18 +74,25 @@ my @kinds = qw(divides json large loops moves raises renames sleeps swallows
 $group->psql_all($faulty . q{
 	CREATE FUNCTION dropped(ours cache_entry, theirs cache_entry)
 	RETURNS cache_entry LANGUAGE sql AS $$ SELECT (ours).* $$;
+	CREATE FUNCTION dropped(ours cache_entry, theirs cache_entry, state jsonb)
+	RETURNS cache_merge LANGUAGE plpgsql AS $$
+	BEGIN
+		RETURN ROW('theirs', NULL, NULL, NULL)::cache_merge;
+	END $$;
 	CREATE FUNCTION healthy(ours cache_entry, theirs cache_entry)
 	RETURNS cache_entry LANGUAGE sql AS $$
 		SELECT (CASE WHEN ours.version > theirs.version THEN ours ELSE theirs
 			END).* $$});
 $group->psql(1, q{
 	SELECT cache_namespace('ns'), cache_namespace('other'),
-		cache_namespace('gone'), cache_namespace('manual', on_split => 'manual');
+		cache_namespace('gone'), cache_namespace('whole'), cache_namespace('manual', on_split => 'manual');
 	SELECT cache_set_merge('ns', 'faulty(cache_entry,cache_entry)');
 	SELECT cache_set_merge('gone', 'dropped(cache_entry,cache_entry)');
+	SELECT cache_set_merge('whole', 'dropped(cache_entry,cache_entry,jsonb)');
 	SELECT cache_set_merge('other', 'healthy(cache_entry,cache_entry)')});
 $group->wait_converged;
-$group->psql_all('DROP FUNCTION dropped(cache_entry, cache_entry)');
+$group->psql_all(q{DROP FUNCTION dropped(cache_entry, cache_entry),
+	dropped(cache_entry, cache_entry, jsonb)});
 my $offset = $group->log_offset(1);
 
 $group->part([1], [2]);
@@ -95,7 +102,7 @@ foreach my $which (1, 2)
 		namespace => 'ns')") foreach @kinds;
 	$group->psql($which, qq{
 		SELECT cache_put('fine:' || i, 'of $which', namespace => n)
-		FROM unnest('{ns,other,gone}'::text[]) n, generate_series(1, 300) i});
+		FROM unnest('{ns,other,gone,whole}'::text[]) n, generate_series(1, 300) i});
 }
 $group->mend;
 $group->wait_reachable($_, 2) foreach 1, 2;
@@ -153,8 +160,9 @@ is($group->psql(1, q{SELECT cache_get('sleeps:1', 'ns')}), 'of 1',
 	'what waits is served as before');
 is($group->psql(2, q{SELECT cache_get('sleeps:1', 'ns')}), 'of 2',
 	'on either side');
-is($group->psql(1, q{SELECT cache_wait_converged('60 s')}), 't',
-	'nobody waits for what failed');
+is($group->psql($_, q{SELECT cache_wait_converged('20 s')}), 't',
+	"node$_ waits for nothing that failed, nor for a walk without a function")
+  foreach 1, 2;
 
 # Retried by itself, and at once when asked to.
 is($group->psql(2, q{SELECT cache_has('another', 'ns')
@@ -162,9 +170,14 @@ is($group->psql(2, q{SELECT cache_has('another', 'ns')
 	'nothing was written where it should not be');
 $group->psql_all($mended . q{
 	CREATE FUNCTION dropped(ours cache_entry, theirs cache_entry)
-	RETURNS cache_entry LANGUAGE sql AS $$ SELECT (ours).* $$});
+	RETURNS cache_entry LANGUAGE sql AS $$ SELECT (ours).* $$;
+	CREATE FUNCTION dropped(ours cache_entry, theirs cache_entry, state jsonb)
+	RETURNS cache_merge LANGUAGE plpgsql AS $$
+	BEGIN
+		RETURN ROW('theirs', NULL, NULL, NULL)::cache_merge;
+	END $$});
 $group->psql(2, q{SELECT cache_heal()});
-$group->wait_pending($_, '') foreach 'ns', 'gone';
+$group->wait_pending($_, '') foreach 'ns', 'gone', 'whole';
 $group->wait_converged;
 is($group->psql($_, q{
 		SELECT value, count(*) FROM cache_entries('%:1', 'ns')
@@ -187,6 +200,10 @@ my $log = slurp_file($group->node(1)->logfile, $offset);
 unlike($log, qr/terminated by signal|PANIC|crash of another server process/,
 	'no process crashed');
 like($log, qr/WARNING:[^\n]*merge/i, 'the log tells of it');
+like($log, qr/WARNING:  merge function of cache namespace "ns" in database "postgres" has ended its process\n[^\n]*Key "swallows:1"[^\n]*\n[^\n]*HINT:.*query_canceled/,
+	'and which key has cost a process');
+unlike($log, qr/function [^\n]*dropped[^\n]* does not exist\n[^\n]*\n[^\n]*search_path/,
+	'a function that is not there is no matter of the search_path');
 my @warnings = $log =~ /WARNING:/g;
 cmp_ok(scalar(@warnings), '<', 60, 'not once for each key');
 

@@ -171,6 +171,11 @@ $group->wait_for($_, q{
 	'two keys to be left') foreach 1 .. 3;
 is($group->psql(1, q{SELECT cache_wait_converged('60 s')}), 't',
 	'nobody waits for what was stopped');
+is($group->psql(1, q{SELECT namespace, error, count(*) FROM cache_conflicts
+		WHERE namespace IN ('never', 'later') AND decision = 'pending'
+		GROUP BY 1, 2 ORDER BY 1}),
+	"later|stopped by the merge function|2\nnever|stopped by the merge function|5",
+	'and why they wait is shown');
 $group->psql(3, q{SELECT cache_heal('later')});
 $group->wait_pending('later', '');
 is($group->psql($_, q{
