@@ -156,19 +156,88 @@ cc_conflict_failed(uint16 ns, const char *key, uint16 keylen,
 	(void) cc_cache_change(&c, &o);
 }
 
-void
-cc_conflict_retry(uint16 ns)
+/*
+ * Locks the partition where the walk is and says where the run of buckets ends
+ * that is looked at; the walk stands behind it then.  NULL: it is over.
+ */
+static CcPartitionShared *
+next_run(CcConflictWalk *w, bool exclusive, uint32 *bucket, uint32 *end)
+{
+	CcPartitionShared *p;
+
+	if (w->partition >= (int) cc.store->npartitions)
+		return NULL;
+	p = cc_store_partition(w->partition);
+	cc_store_lock(p, exclusive);
+	*bucket = w->bucket;
+	*end = p->list[CC_LIST_CONFLICTS].count == 0 ? w->bucket :
+		Min(w->bucket + BUCKETS_A_TIME, p->nbuckets);
+	w->bucket = *end;
+	if (*end == *bucket || *end == p->nbuckets)
+	{
+		w->partition++;
+		w->bucket = 0;
+	}
+	return p;
+}
+
+bool
+cc_conflict_retry(CcConflictWalk *w, uint16 ns)
+{
+	uint32		bucket;
+	uint32		end;
+	CcPartitionShared *p = next_run(w, true, &bucket, &end);
+
+	if (p == NULL)
+		return false;
+	for (; bucket < end; bucket++)
+	{
+		for (CcHeaderShared *h = cc_store_first(p, bucket); h != NULL;
+			 h = cc_store_next(p, h))
+		{
+			if (is_pending(h, ns))
+				cc_siblings_retry(p, h);
+		}
+	}
+	cc_store_unlock(p);
+	return true;
+}
+
+static bool
+count_there(const CcEntry *e, void *arg)
+{
+	*(int *) arg += !cc_expire_cleared(e->ns, e->hlc);
+	return true;
+}
+
+bool
+cc_conflict_any_due(uint16 ns)
 {
 	CcConflictWalk w = {0};
-	CcConflictKey key[CC_CONFLICT_KEYS];
-	int			n;
+	CcPartitionShared *p;
+	uint32		bucket;
+	uint32		end;
+	bool		found = false;
 
-	while ((n = cc_conflict_next(&w, ns, key, CC_CONFLICT_KEYS)) > 0)
+	while (!found && (p = next_run(&w, false, &bucket, &end)) != NULL)
 	{
-		for (int i = 0; i < n; i++)
-			cc_conflict_failed(key[i].ns, key[i].key, key[i].keylen, NULL, NULL,
-							   0);
+		for (; bucket < end && !found; bucket++)
+		{
+			for (CcHeaderShared *h = cc_store_first(p, bucket); h != NULL;
+				 h = cc_store_next(p, h))
+			{
+				int			n = 0;
+
+				if (!is_pending(h, ns) || cc_siblings_put_off(p, h))
+					continue;
+				/* of one that was cleared but for one original none is left */
+				(void) cc_siblings_all(p, h, count_there, &n);
+				found |= n > 1;
+			}
+		}
+		cc_store_unlock(p);
 	}
+	return found;
 }
 
 uint64

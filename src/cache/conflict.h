@@ -101,8 +101,17 @@ extern void cc_conflict_failed(uint16 ns, const char *key, uint16 keylen,
 							   const CcKeyState *ks, const char *error,
 							   int64 retry_at);
 
-/* All pending keys of the namespace (CC_NO_NS: of all) may be tried at once. */
-extern void cc_conflict_retry(uint16 ns);
+/*
+ * The next pending keys of the namespace may be tried at once; a bounded number
+ * of buckets.  False: that were all.
+ */
+extern bool cc_conflict_retry(CcConflictWalk *w, uint16 ns);
+
+/*
+ * Whether any pending key of the namespace was not put off by an error.  Reads
+ * no values, but looks at all where all were.
+ */
+extern bool cc_conflict_any_due(uint16 ns);
 
 /* Pending keys of a namespace; CC_NO_NS: of all. */
 extern uint64 cc_conflict_count(uint16 ns);

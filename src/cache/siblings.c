@@ -641,6 +641,31 @@ cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h)
 	return true;
 }
 
+/* Where a block's head has when it may be tried again */
+#define AT_RETRY_AT		16
+
+bool
+cc_siblings_put_off(CcPartitionShared *p, CcHeaderShared *h)
+{
+	char		data[CC_SIB_HEAD];
+	CcReader	r;
+	Head		head;
+
+	cc_store_copy_at(p, h, h->vallen - cc_siblings_len(p, h), data,
+					 sizeof(data));
+	cc_reader_init(&r, data, sizeof(data));
+	return read_head(&r, &head) && head.errlen > 0 && head.retry_at != 0;
+}
+
+void
+cc_siblings_retry(CcPartitionShared *p, CcHeaderShared *h)
+{
+	static const char never[sizeof(int64)] = {0};
+
+	cc_store_write_at(p, h, h->vallen - cc_siblings_len(p, h) + AT_RETRY_AT,
+					  never, sizeof(never));
+}
+
 void
 cc_siblings_rename(CcPartitionShared *p, CcHeaderShared *h, int i, uint16 origin,
 				   uint64 seq)

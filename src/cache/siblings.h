@@ -248,6 +248,12 @@ extern bool cc_siblings_cleared(CcPartitionShared *p, CcHeaderShared *h);
  */
 extern bool cc_siblings_fold(CcPartitionShared *p, CcHeaderShared *h);
 
+/* Whether the last attempt at a conflict failed and put it off. */
+extern bool cc_siblings_put_off(CcPartitionShared *p, CcHeaderShared *h);
+
+/* It may be tried at once, in place; exclusive lock. */
+extern void cc_siblings_retry(CcPartitionShared *p, CcHeaderShared *h);
+
 /* Gives the i'th of cc_siblings_heads another dot, in place; exclusive lock. */
 extern void cc_siblings_rename(CcPartitionShared *p, CcHeaderShared *h, int i,
 							   uint16 origin, uint64 seq);

@@ -203,17 +203,35 @@ last_word(uint16 ns)
 			   pg_atomic_read_u64(&cc_namespace(ns)->version));
 }
 
-/* What was asked for is tried again on all nodes: any may be the resolver. */
-static void
-heed_requests(void)
+/*
+ * What was asked for is tried again on all nodes: any may be the resolver.  A
+ * word that comes meanwhile begins anew.  True when there is more to do at once.
+ */
+static bool
+heed_requests(int64 now)
 {
+	CcHealShared *h = cc.heal;
 	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
 
 	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
 	{
-		if (cc_atomic_raise(&cc.heal->heeded[ns], last_word((uint16) ns)))
-			cc_conflict_retry((uint16) ns);
+		uint64		word = last_word((uint16) ns);
+
+		if (pg_atomic_read_u64(&h->heeded[ns]) >= word)
+			continue;
+		if (h->heeding[ns] != word)
+		{
+			h->heeding[ns] = word;
+			memset(&h->heed[ns], 0, sizeof(h->heed[ns]));
+		}
+		while (cc_conflict_retry(&h->heed[ns], (uint16) ns))
+		{
+			if (cc_monotonic_ms() - now >= STEP_MS)
+				return true;
+		}
+		cc_atomic_raise(&h->heeded[ns], word);
 	}
+	return false;
 }
 
 /* ------------------------------------------------------------------------
@@ -539,9 +557,9 @@ cc_heal_step(int64 now, int64 peer_timeout)
 	if (cc_state_phase() != CC_READY ||
 		pg_atomic_read_u32(&cc.members->removed) != 0)
 		return now + SLOW_PASS_MS;
-	heed_requests();
+	more = heed_requests(now);
 	cc_heal_ripen(now, peer_timeout);
-	more = pass_some(now, peer_timeout);
+	more |= pass_some(now, peer_timeout);
 	more |= cc_heal_walk_step();
 	say_walked();
 	tell_decisions(now);

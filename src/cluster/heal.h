@@ -78,6 +78,10 @@ typedef struct CcHealShared
 	pg_atomic_uint64 requested[CC_MAX_NAMESPACES];
 	pg_atomic_uint64 heeded[CC_MAX_NAMESPACES];
 
+	/* what is being heeded, and where that is; cc_heal_step's own */
+	uint64		heeding[CC_MAX_NAMESPACES];
+	CcConflictWalk heed[CC_MAX_NAMESPACES];
+
 	/* the merger stopped by its function's word; no call until requested again
 	 * or another split has ended */
 	pg_atomic_uint64 stopped[CC_MAX_NAMESPACES];
@@ -103,7 +107,7 @@ typedef struct CcHealShared
 	int64		next_slow;
 	int64		ask_second;		/* in which so many were asked about */
 	int			asked;
-	int64		looked_at;		/* monotonic ms; cc_heal_tell_waiting */
+	int64		next_look;		/* monotonic ms; cc_heal_tell_waiting */
 	CcConflictWalk look[CC_MAX_NAMESPACES]; /* cc_heal_merger_wanted */
 
 	/* likewise, of the one-sided changes of an island policy's namespace */

@@ -11,36 +11,13 @@
  */
 #include "cluster/heal.h"
 
-/* From so many conflicts on they are looked at no more often than that */
+/*
+ * From so many conflicts on they are looked at no more often than that, and for
+ * at most this part of the time
+ */
 #define MANY			1000
 #define MANY_MS			1000
-
-/* Whether any pending key of the namespace was not put off by an error. */
-static bool
-has_waiting(uint16 ns)
-{
-	CcConflictKey *key = cc_alloc(CC_CONFLICT_KEYS * sizeof(CcConflictKey));
-	CcKeyState *ks = cc_alloc(sizeof(CcKeyState));
-	CcConflictWalk w = {0};
-	bool		found = false;
-	CcBuf		buf;
-	int			n;
-
-	cc_buf_init(&buf);
-	while (!found &&
-		   (n = cc_conflict_next(&w, ns, key, CC_CONFLICT_KEYS)) > 0)
-	{
-		for (int i = 0; i < n && !found; i++)
-			found = cc_conflict_read(key[i].ns, key[i].key, key[i].keylen, ks,
-									 &buf) &&
-				cc_siblings_pending(ks) &&
-				(ks->errlen == 0 || ks->retry_at == 0);
-	}
-	cc_buf_free(&buf);
-	cc_free(ks);
-	cc_free(key);
-	return found;
-}
+#define LOOK_SHARE		20
 
 static bool
 waits_here(void)
@@ -55,7 +32,7 @@ waits_here(void)
 			(policy == CC_SPLIT_MERGE && (cc_heal_has_stopped((uint16) ns) ||
 										  cc_heal_has_failed((uint16) ns))))
 			continue;
-		if (has_waiting((uint16) ns))
+		if (cc_conflict_any_due((uint16) ns))
 			return true;
 	}
 	return cc_heal_walk_waiting();
@@ -80,10 +57,10 @@ cc_heal_tell_waiting(int64 now)
 {
 	CcHealShared *h = cc.heal;
 
-	/* where many have failed all of them are read to find that out */
-	if (cc_conflict_count(CC_NO_NS) > MANY && now - h->looked_at < MANY_MS)
+	/* where many have failed all of them are looked at to find that out */
+	if (cc_conflict_count(CC_NO_NS) > MANY && now < h->next_look)
 		return;
-	h->looked_at = now;
 	pg_atomic_write_u32(&cc.state->heal_waits,
 						cc_reach_is_resolver() && waits_here());
+	h->next_look = now + Max(MANY_MS, (cc_monotonic_ms() - now) * LOOK_SHARE);
 }
