@@ -70,6 +70,7 @@ typedef struct Place
 	int64		began;			/* monotonic ms */
 	int			failures;		/* in a row */
 	int64		pause_until;	/* monotonic ms */
+	uint64		failed_at;		/* HLC; who asks later waits for no pause */
 } Place;
 
 /* What is remembered of a namespace */
@@ -237,6 +238,7 @@ end_place(int i, bool done)
 
 	p->failures = done ? 0 : p->failures + 1;
 	p->pause_until = done ? 0 : cc_monotonic_ms() + pause_after(p->failures);
+	p->failed_at = cc_namespace_now();
 	pg_atomic_write_u32(&p->state, PLACE_FREE);
 	if (handles[i] != NULL)
 		pfree(handles[i]);
@@ -271,10 +273,11 @@ look_after(int i, int64 now)
 
 /*
  * The place of a database, or one that it can have: that of another which has
- * waited for nothing the longest.  -1: none now.
+ * waited for nothing the longest.  word: HLC at which people said something of
+ * it last.  -1: none now.
  */
 static int
-find_place(const char *database, int64 now)
+find_place(const char *database, uint64 word, int64 now)
 {
 	int			found = -1;
 
@@ -283,7 +286,8 @@ find_place(const char *database, int64 now)
 		Place	   *p = &mergers->place[i];
 
 		if (strcmp(p->database, database) == 0)
-			return p->began == 0 && now >= p->pause_until ? i : -1;
+			return p->began == 0 &&
+				(now >= p->pause_until || word > p->failed_at) ? i : -1;
 		if (p->began == 0 && (found < 0 || p->pause_until <
 							  mergers->place[found].pause_until))
 			found = i;
@@ -319,11 +323,17 @@ register_worker(int i, uint32 turn)
 	return ok;
 }
 
-/* Starts a merger for a database; false when the server has no room for it. */
+/*
+ * Starts a merger for the database of a namespace; false when the server has no
+ * room for it.
+ */
 static bool
-start(const char *database, int64 now)
+start(uint16 ns, int64 now)
 {
-	int			i = find_place(database, now);
+	const char *database = cc_namespace(ns)->database;
+	uint64		word = Max(pg_atomic_read_u64(&cc.heal->requested[ns]),
+						   pg_atomic_read_u64(&cc_namespace(ns)->version));
+	int			i = find_place(database, word, now);
 	Place	   *p;
 
 	if (i < 0)
@@ -383,7 +393,7 @@ cc_merger_launch(int64 now)
 		if (is_served(database) || !is_wanted((uint16) ns))
 			continue;
 		waits = true;
-		if (start(database, now))
+		if (start((uint16) ns, now))
 		{
 			refusals = 0;
 			continue;
