@@ -333,6 +333,7 @@ take_resolution(CcKeyState *result, const CcKeyState *from)
  * Whether a side's resolution is one of these originals: it is valid, and the
  * other side has it too or has never seen it.  Who has seen it and has it no
  * more knew of an original that it was not made from; that may be gone by now.
+ * But who holds nothing of the key has folded and forgotten it.
  */
 static bool
 stands(const CcKeyState *result, const Side *side, const Side *other)
@@ -341,8 +342,9 @@ stands(const CcKeyState *result, const Side *side, const Side *other)
 
 	if (!valid(result, ks))
 		return false;
-	return (other->ks->n > 0 && other->ks->resolved &&
-			cc_siblings_same(&other->ks->resolution, &ks->resolution)) ||
+	return other->ks->n == 0 ||
+		(other->ks->resolved &&
+		 cc_siblings_same(&other->ks->resolution, &ks->resolution)) ||
 		!seen(other, &ks->resolution, ks);
 }
 
@@ -376,7 +378,7 @@ static bool
 fits(CcWork *w, const CcKeyState *ks)
 {
 	return cc_store_fits(w->c->ns,
-						 (Size) w->c->keylen + cc_siblings_size(ks));
+						 (Size) w->c->keylen + cc_siblings_room(ks));
 }
 
 /*

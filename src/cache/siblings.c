@@ -210,21 +210,6 @@ cc_siblings_room(const CcKeyState *ks)
 		ks->errlen + CC_SIB_TAIL;
 }
 
-Size
-cc_siblings_size(const CcKeyState *ks)
-{
-	int			n = ks->resolved ? ks->n : ks->n - 1;
-	Size		size = ks->resolved ? ks->resolution.vallen : 0;
-
-	for (int i = 0; i < ks->n; i++)
-		size += ks->original[i].vallen;
-	if (n == 0 && ks->ncontext == 0 && ks->ninputs == 0)
-		return size;
-	return size + CC_SIB_HEAD + (Size) n * CC_SIB_SIBLING +
-		(Size) ks->ninputs * CC_SIB_INPUT + (Size) ks->ncontext * CC_SIB_DOT +
-		(Size) ks->errlen + CC_SIB_TAIL;
-}
-
 static void
 put_sibling(CcBuf *out, const CcEntry *e)
 {
@@ -306,7 +291,7 @@ cc_siblings_build(const CcKeyState *ks, CcBuf *out, CcEntry *e)
 
 	e->value = out->data + begin;
 	e->vallen = (uint32) (out->len - begin);
-	Assert(e->vallen == cc_siblings_size(ks));
+	Assert(e->vallen == cc_siblings_room(ks));
 	e->flags |= CC_F_SIBLINGS;
 	if (cc_siblings_pending(ks))
 		e->flags |= CC_F_PENDING;

@@ -162,9 +162,6 @@ cc_siblings_dot_done(uint16 origin, uint64 seq)
 		(pg_atomic_read_u32(cc_origin_flags(origin)) & CC_ORIGIN_CLOSED) != 0;
 }
 
-/* Length of that entry's value. */
-extern Size cc_siblings_size(const CcKeyState *ks);
-
 /* Whether the state waits for a decision. */
 static inline bool
 cc_siblings_pending(const CcKeyState *ks)
