@@ -101,26 +101,43 @@ is_dead(const CcEntry *e, void *arg)
 	return e->type == CC_STUB || cc_expire_over(e->expires, *(int64 *) arg);
 }
 
+/* A value has expired. */
+static void
+note_expired(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
+{
+	s->oldest_over = Max(s->oldest_over, now - h->expires);
+	p->expirations++;
+	pg_atomic_fetch_add_u64(&cc_namespace(h->ns)->expirations, 1);
+}
+
 /*
  * A key with siblings, that are folded before.  Its deadline is only that of
- * what is served; where nothing of it lives it goes once all members have seen
- * all of it.  One that is pending is decided first, on all nodes: whoever
- * forgot it would not decide what others still have a value of.
+ * what is served; where nothing of it lives its values go, and it does once all
+ * members have seen all of it.  One that is pending is decided first, on all
+ * nodes: whoever forgot it would not decide what others still have a value of.
  */
 static bool
-visit_siblings(CcPartitionShared *p, CcHeaderShared *h, int64 now)
+visit_siblings(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
 {
+	bool		value = cc_header_type(h) != CC_STUB;
+
 	if (cc_siblings_cleared(p, h))
 	{
 		cc_store_remove(p, h);
 		return true;
 	}
 	if ((cc_header_flags(h) & CC_F_PENDING) == 0 &&
-		cc_siblings_stable(p, h) && cc_evict_settled(p) &&
 		cc_siblings_all(p, h, is_dead, &now))
 	{
-		cc_evict_forget(p, h);
-		return true;
+		bool		stable = cc_siblings_stable(p, h) && cc_evict_settled(p);
+
+		if (value)
+			note_expired(p, h, now, s);
+		if (stable)
+			cc_evict_forget(p, h);
+		else if (value)
+			cc_siblings_evict(p, h);
+		return stable || value;
 	}
 	cc_store_settle(p, h);
 	return false;
@@ -136,7 +153,7 @@ visit(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
 		return false;
 	if (unlikely((cc_header_flags(h) & CC_F_SIBLINGS) != 0) &&
 		!cc_siblings_fold(p, h))
-		return visit_siblings(p, h, now);
+		return visit_siblings(p, h, now, s);
 	stub = cc_header_type(h) == CC_STUB;
 	if (cc_expire_cleared(h->ns, h->hlc))
 	{
@@ -145,9 +162,7 @@ visit(CcPartitionShared *p, CcHeaderShared *h, int64 now, CcSweep *s)
 	}
 	if (!stub && cc_expire_over(h->expires, now))
 	{
-		s->oldest_over = Max(s->oldest_over, now - h->expires);
-		p->expirations++;
-		pg_atomic_fetch_add_u64(&cc_namespace(h->ns)->expirations, 1);
+		note_expired(p, h, now, s);
 		/* PROTOCOL.md, what goes */
 		if (cc_state_stable(h->origin, h->seq) || !cc_rule(unstable_expiry))
 			cc_evict_forget(p, h);
