@@ -30,17 +30,26 @@ cc_exact_load(CcWork *w)
 	return cc_exact_store_state(w, &state);
 }
 
-/* The original or resolution with a dot; NULL: none has it. */
+static bool
+is_dot(const CcEntry *a, const CcEntry *b)
+{
+	return a->origin == b->origin && a->seq == b->seq && a->hlc == b->hlc &&
+		a->writer == b->writer;
+}
+
+/*
+ * The original or resolution with a dot; NULL: none has it.  A dot alone could
+ * name two of them, if whoever gave it did wrong.
+ */
 static CcEntry *
 find_dot(CcKeyState *ks, const CcEntry *e)
 {
 	for (int i = 0; i < ks->n; i++)
 	{
-		if (ks->original[i].origin == e->origin && ks->original[i].seq == e->seq)
+		if (is_dot(&ks->original[i], e))
 			return &ks->original[i];
 	}
-	if (ks->n > 0 && ks->resolved && ks->resolution.origin == e->origin &&
-		ks->resolution.seq == e->seq)
+	if (ks->n > 0 && ks->resolved && is_dot(&ks->resolution, e))
 		return &ks->resolution;
 	return NULL;
 }
@@ -61,7 +70,7 @@ cc_exact_away(CcWork *w)
 	/* what is cleared counts as none, or it would be all that a decision has */
 	cc_exact_drop_cleared(ks);
 	e = find_dot(ks, w->c->entry);
-	if (e == NULL || e->hlc != w->c->entry->hlc)
+	if (e == NULL)
 		return CC_LEAVE;
 	cc_check_evict(e);
 	if (e == &ks->resolution && w->c->gone)

@@ -212,6 +212,37 @@ block_is_sound(CcDecoder *dec, char *block, uint32 len)
 					b[AT_NINPUTS], b[AT_NCONTEXT]);
 }
 
+/*
+ * Whether two of the originals are the same write.  What takes one of them away
+ * would always find the other.  The origins are our indexes by now.
+ */
+static bool
+says_one_twice(const CcEntry *e, const char *block)
+{
+	bool		resolved = (block[AT_BITS] & CC_SIB_RESOLVED) != 0;
+	int			n = (uint8) block[0];
+	CcEntry		original[CC_MAX_ORIGINALS + 1];
+
+	for (int i = 0; i < n; i++)
+	{
+		const char *at = block + CC_SIB_HEAD + i * CC_SIB_SIBLING;
+
+		original[i].hlc = cc_get64(at + AT_HLC);
+		original[i].writer = cc_get16(at + AT_WRITER);
+	}
+	if (!resolved)
+		original[n++] = *e;
+	for (int i = 0; i < n; i++)
+	{
+		for (int k = i + 1; k < n; k++)
+		{
+			if (cc_siblings_same(&original[i], &original[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
 bool
 cc_record_take_block(CcDecoder *dec, CcEntry *e, uint32 *blocklen)
 {
@@ -234,6 +265,9 @@ cc_record_take_block(CcDecoder *dec, CcEntry *e, uint32 *blocklen)
 		return cc_record_refuse(dec, "an entry is not valid");
 	if (!each_origin(value + e->vallen - len, index_of, dec))
 		return false;
+	/* who only looks knows no origins, and makes nothing of it */
+	if (!dec->only_look && says_one_twice(e, value + e->vallen - len))
+		return cc_record_refuse(dec, "an entry is not valid");
 	e->value = value;
 	*blocklen = len;
 	return true;

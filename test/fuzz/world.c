@@ -8,6 +8,7 @@
 #include "world.h"
 
 #include "cache/conflict.h"
+#include "cache/exact_private.h"
 #include "cache/namespace.h"
 #include "cluster/heal.h"
 
@@ -710,6 +711,9 @@ check_siblings(CcPartitionShared *p, CcHeaderShared *h)
 	cc_store_copy_value(p, h, value);
 	e.value = value;
 	insist(cc_siblings_parse(&e, &ks), "a block of siblings");
+	for (int i = 0; i < ks.n; i++)
+		insist(cc_exact_find_original(&ks, &ks.original[i]) == i,
+			   "each original once");
 	insist(cc_siblings_pending(&ks) == pending, "pending where it says so");
 	(void) cc_siblings_all(p, h, check_origins, NULL);
 	cc_buf_init(&out);
