@@ -276,10 +276,75 @@ edit_record(EditFn edit, void *arg)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * Since when a member is out of reach, at the latest: what was written just
+ * before we noticed may not have come through any more.
+ */
+static uint64
+began(const CcMemberShared *m, uint64 back, uint64 ready)
+{
+	if (m->reached_hlc <= back)
+		return ready;
+	return Max(m->reached_hlc - back, ready);
+}
+
+static void
+name_member(char name[CC_NAME_LEN], const CcMemberShared *m)
+{
+	if (m->name[0] != '\0')
+		strlcpy(name, m->name, CC_NAME_LEN);
+	else if (m->address[0] != '\0')
+		strlcpy(name, m->address, CC_NAME_LEN);
+	else
+		(void) cc_id_text(&m->id, name);
+}
+
+static void
+collect_peers(CcSplitPeers *peers, int64 now, int64 peer_timeout,
+			  int64 heartbeat)
+{
+	CcMembersShared *ms = cc.members;
+	uint64		back = cc_hlc_from_ms(peer_timeout + 2 * heartbeat);
+	uint64		ready = pg_atomic_read_u64(&cc.splits->ready);
+	uint32		component = cc_reach_component();
+
+	/* who is heard may yet be about to answer: a try takes its time */
+	int64		half_open = 2 * peer_timeout + RETRY_MS;
+
+	peers->n = 0;
+	cc_lock_shared(&ms->lock);
+	name_member(peers->own_name, &ms->member[ms->self]);
+	/* PROTOCOL.md, split records: links by themselves only, without the rule */
+	if (!cc_rule(path_records))
+		component = ms->member[ms->self].link_reaches;
+	for (uint32 i = 0; i < ms->nmembers; i++)
+	{
+		CcMemberShared *m = &ms->member[i];
+		CcSplitPeer *p = &peers->peer[peers->n];
+		int64		heard = (int64) pg_atomic_read_u64(&m->last_heard);
+
+		if (!cc_membership_is_peer(m))
+			continue;
+		p->id = m->id;
+		name_member(p->name, m);
+		p->reached = (component & (1U << i)) != 0;
+		p->from = began(m, back, ready);
+		p->away_ms = now - Min(m->away_since, heard != 0 ? heard : now);
+		p->out = ready != 0 && !p->reached &&
+			(m->state == CC_PEER_DOWN ||
+			 (m->away_since != 0 && now - m->away_since >= half_open));
+		peers->n++;
+	}
+	cc_unlock(&ms->lock);
+}
+
 /* What a round does to the record. */
 typedef struct Round
 {
-	const CcSplitPeers *peers;
+	CcSplitPeers *peers;
+	int64		now;
+	int64		peer_timeout;
+	int64		heartbeat;
 	uint64		closed;			/* HLC at which what is reached ends; 0: none
 								 * drawn yet */
 	uint32		opened;			/* out: bits of the peers whose interval begins */
@@ -326,8 +391,16 @@ static bool
 follow_peers(SplitRecord *r, void *arg)
 {
 	Round	   *round = arg;
-	bool		changed = close_intervals(r, round);
+	bool		changed;
 
+	/*
+	 * After the record was read: whom it names by now was noted before.  One
+	 * who came in between would look like one who is no member any more, and
+	 * his meeting would be over before it began.
+	 */
+	collect_peers(round->peers, round->now, round->peer_timeout,
+				  round->heartbeat);
+	changed = close_intervals(r, round);
 	round->opened = 0;
 	for (int i = 0; i < round->peers->n; i++)
 	{
@@ -402,73 +475,16 @@ set_mark(uint64 ended)
 	cc.splits->marked = ended;
 }
 
-/*
- * Since when a member is out of reach, at the latest: what was written just
- * before we noticed may not have come through any more.
- */
-static uint64
-began(const CcMemberShared *m, uint64 back, uint64 ready)
-{
-	if (m->reached_hlc <= back)
-		return ready;
-	return Max(m->reached_hlc - back, ready);
-}
-
-static void
-name_member(char name[CC_NAME_LEN], const CcMemberShared *m)
-{
-	if (m->name[0] != '\0')
-		strlcpy(name, m->name, CC_NAME_LEN);
-	else if (m->address[0] != '\0')
-		strlcpy(name, m->address, CC_NAME_LEN);
-	else
-		(void) cc_id_text(&m->id, name);
-}
-
-static void
-collect_peers(CcSplitPeers *peers, int64 now, int64 peer_timeout,
-			  int64 heartbeat)
-{
-	CcMembersShared *ms = cc.members;
-	uint64		back = cc_hlc_from_ms(peer_timeout + 2 * heartbeat);
-	uint64		ready = pg_atomic_read_u64(&cc.splits->ready);
-	uint32		component = cc_reach_component();
-
-	/* who is heard may yet be about to answer: a try takes its time */
-	int64		half_open = 2 * peer_timeout + RETRY_MS;
-
-	peers->n = 0;
-	cc_lock_shared(&ms->lock);
-	name_member(peers->own_name, &ms->member[ms->self]);
-	/* PROTOCOL.md, split records: links by themselves only, without the rule */
-	if (!cc_rule(path_records))
-		component = ms->member[ms->self].link_reaches;
-	for (uint32 i = 0; i < ms->nmembers; i++)
-	{
-		CcMemberShared *m = &ms->member[i];
-		CcSplitPeer *p = &peers->peer[peers->n];
-		int64		heard = (int64) pg_atomic_read_u64(&m->last_heard);
-
-		if (!cc_membership_is_peer(m))
-			continue;
-		p->id = m->id;
-		name_member(p->name, m);
-		p->reached = (component & (1U << i)) != 0;
-		p->from = began(m, back, ready);
-		p->away_ms = now - Min(m->away_since, heard != 0 ? heard : now);
-		p->out = ready != 0 && !p->reached &&
-			(m->state == CC_PEER_DOWN ||
-			 (m->away_since != 0 && now - m->away_since >= half_open));
-		peers->n++;
-	}
-	cc_unlock(&ms->lock);
-}
-
 void
 cc_splits_update(int64 now, int64 peer_timeout, int64 heartbeat)
 {
 	CcSplitPeers peers;
-	Round		round = {.peers = &peers};
+	Round		round = {
+		.peers = &peers,
+		.now = now,
+		.peer_timeout = peer_timeout,
+		.heartbeat = heartbeat
+	};
 
 	if (!cc_state_takes_writes() || cc.members->self >= CC_MAX_MEMBERS ||
 		pg_atomic_read_u32(&cc.members->removed) != 0)
