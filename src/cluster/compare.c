@@ -214,8 +214,9 @@ judge_entry(Run *r)
 	bool		resolved = false;
 	int			n = 0;
 
+	/* of what was cleared nothing is left to be taken away, though it is here */
 	if (h->ns == CC_NS_SYSTEM || h->hash < r->d->low || h->hash > r->d->high ||
-		cc_namespace_has(h->ns, CC_NS_LOCAL))
+		cc_namespace_has(h->ns, CC_NS_LOCAL) || cc_siblings_cleared(r->p, h))
 		return true;
 	r->served = true;
 	r->keeps = cc_namespace_has(h->ns, CC_NS_KEEPS);
