@@ -54,7 +54,8 @@
 
 #include "cache/store.h"
 
-#define CC_MAX_ORIGINALS	32	/* of a key; of more the newest stay */
+#define CC_MAX_ORIGINALS	32	/* of a key, as many as members; further
+								 * ones are not taken */
 #define CC_MAX_INPUTS		CC_MAX_ORIGINALS
 #define CC_MAX_CONTEXT		32	/* of more the highest of each origin count */
 #define CC_SIB_ERROR_LEN	160

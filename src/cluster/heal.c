@@ -377,7 +377,7 @@ decide(const CcConflictKey *k, Job *job, int64 now)
 		count_decision(k->ns, now, &job->ks, chosen, &d);
 	else if (result == CC_TOO_LARGE)
 		cc_conflict_failed(k->ns, k->key, k->keylen, &job->ks,
-						   "the decision does not fit beside its originals",
+						   "there is no room for the decision",
 						   cc_clock_ms() + 60 * 1000);
 }
 

@@ -166,7 +166,7 @@ cc_reach_take(CcDecoder *dec, bool believe)
 		s.ready = (flags & LINK_READY) != 0;
 		s.waits = (flags & LINK_WAITS) != 0;
 		reaches = cc_read_u32(r);
-		if (r->bad || node >= n || s.boot > CC_MAX_BOOT)
+		if (r->bad || node >= n || s.boot > CC_MAX_BOOT || s.number == 0)
 			return false;
 		memcpy(s.id.b, ids + (Size) node * CC_ID_LEN, CC_ID_LEN);
 		s.n = 0;

@@ -94,18 +94,24 @@ typedef enum Standing
 	REACHED
 } Standing;
 
+/* The members, and whether they can be reached */
+typedef struct Members
+{
+	int			n;
+	CcNodeId	id[CC_MAX_MEMBERS];
+	Standing	is[CC_MAX_MEMBERS];
+} Members;
+
 /*
- * Of each node of the table of records.  heard: those that are heard again
- * count as reached, although no path is known yet.
+ * heard: those that are heard again count as reached, although no path is known
+ * yet.
  */
 static void
-find_standings(Standing standing[CC_APART_NODES], bool heard)
+look_at_members(Members *ms, bool heard)
 {
-	CcNodeId	ids[CC_MAX_MEMBERS];
-	Standing	is[CC_MAX_MEMBERS];
 	uint32		component = cc_reach_component();
-	int			n = 0;
 
+	ms->n = 0;
 	cc_lock_shared(&cc.members->lock);
 	for (uint32 i = 0; i < cc.members->nmembers; i++)
 	{
@@ -113,38 +119,42 @@ find_standings(Standing standing[CC_APART_NODES], bool heard)
 
 		if (!m->used || m->removed)
 			continue;
-		is[n] = (component & ((uint32) 1 << i)) != 0 ||
+		ms->is[ms->n] = (component & ((uint32) 1 << i)) != 0 ||
 			(heard && cc_detector_is_up(m)) ? REACHED : AWAY;
-		ids[n++] = m->id;
+		ms->id[ms->n++] = m->id;
 	}
 	cc_unlock(&cc.members->lock);
-
-	cc_lock_shared(&cc.apart->lock);
-	for (uint32 a = 0; a < CC_APART_NODES; a++)
-	{
-		standing[a] = NO_MEMBER;
-		for (int i = 0; i < n && a < cc.apart->nnodes; i++)
-		{
-			if (cc_id_cmp(&ids[i], &cc.apart->node[a]) == 0)
-				standing[a] = is[i];
-		}
-	}
-	cc_unlock(&cc.apart->lock);
 }
 
-/* The table's nodes only become more, so their standings hold. */
+/* Of each node of the table of records, under its lock. */
+static void
+find_standings(Standing standing[CC_APART_NODES], const Members *ms)
+{
+	for (uint32 a = 0; a < cc.apart->nnodes; a++)
+	{
+		standing[a] = NO_MEMBER;
+		for (int i = 0; i < ms->n; i++)
+		{
+			if (cc_id_cmp(&ms->id[i], &cc.apart->node[a]) == 0)
+				standing[a] = ms->is[i];
+		}
+	}
+}
+
 static void
 find_ends(Ends *ends, bool heard)
 {
 	Standing	standing[CC_APART_NODES];
+	Members		ms;
 	uint64		ripe = pg_atomic_read_u64(&cc.heal->ripe);
 	uint64		bound = PG_UINT64_MAX;
 
 	memset(ends, 0, sizeof(*ends));
 	if (pg_atomic_read_u32(&cc.apart->any) == 0)
 		return;
-	find_standings(standing, heard);
+	look_at_members(&ms, heard);
 	cc_lock_shared(&cc.apart->lock);
+	find_standings(standing, &ms);
 	for (uint32 a = 0; a < cc.apart->nnodes; a++)
 	{
 		for (uint32 i = 0; i < cc.apart->n[a]; i++)
