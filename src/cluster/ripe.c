@@ -306,8 +306,10 @@ cc_heal_ripen(int64 now, int64 peer_timeout)
 		h->ripe_hlc = 0;
 		return;
 	}
+	/* who was away for a moment may have crashed, and have less than he said */
 	if (ends.newest != h->ripe_hlc ||
-		cc_reach_component() != h->ripe_component)
+		cc_reach_component() != h->ripe_component ||
+		cc_reach_since() > h->ripe_since)
 		begin_ripening(ends.newest, now);
 
 	/* both sides of a split write down its end, the other one's is under way */
