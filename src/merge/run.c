@@ -105,7 +105,6 @@ fail_all(CcMergeRun *r)
 	CcConflictWalk walk = {0};
 
 	tell(r, NULL);
-	pg_atomic_write_u64(&cc.heal->failed[r->ns], cc_namespace_now());
 	r->clean = false;
 	r->walked = false;
 	while (cc_mergetake_pending(r, &walk) > 0)
