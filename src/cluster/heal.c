@@ -77,6 +77,7 @@ cc_heal_init(void *mem)
 		pg_atomic_init_u64(&h->heeded[i], 0);
 		pg_atomic_init_u64(&h->stopped[i], 0);
 		pg_atomic_init_u64(&h->failed[i], 0);
+		pg_atomic_init_u64(&h->failed_until[i], 0);
 	}
 	pg_atomic_init_u64(&h->ripe, 0);
 }
@@ -589,7 +590,16 @@ cc_heal_has_failed(uint16 ns)
 {
 	uint64		failed = pg_atomic_read_u64(&cc.heal->failed[ns]);
 
-	return failed != 0 && last_word(ns) <= failed;
+	return failed != 0 && last_word(ns) <= failed &&
+		(uint64) cc_clock_ms() <
+		pg_atomic_read_u64(&cc.heal->failed_until[ns]);
+}
+
+void
+cc_heal_failed(uint16 ns, int64 until)
+{
+	pg_atomic_write_u64(&cc.heal->failed_until[ns], (uint64) until);
+	pg_atomic_write_u64(&cc.heal->failed[ns], cc_namespace_now());
 }
 
 /* Whether one of the next pending keys of the namespace is due. */

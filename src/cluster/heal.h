@@ -87,8 +87,9 @@ typedef struct CcHealShared
 	pg_atomic_uint64 stopped[CC_MAX_NAMESPACES];
 
 	/* HLC at which the merger could not even begin, as there is no such
-	 * function, say; 0: it could, the last time.  Written by the merger */
+	 * function, say, and wall clock ms of its next try; 0: it could */
 	pg_atomic_uint64 failed[CC_MAX_NAMESPACES];
+	pg_atomic_uint64 failed_until[CC_MAX_NAMESPACES];
 
 	/* HLC up to which the ends of splits may be walked, as our VV covers what
 	 * the others had; 0: not yet.  Written by cc_heal_step */
@@ -216,10 +217,12 @@ extern bool cc_heal_is_walked(uint16 ns);
 extern bool cc_heal_has_stopped(uint16 ns);
 
 /*
- * Whether nothing of the namespace can be merged, and neither cache_heal nor
- * another declaration has come since: it is tried again, but needs people.
+ * Whether nothing of the namespace could be merged, the next try is later, and
+ * neither cache_heal nor another declaration has come since; and the word of
+ * who tried.
  */
 extern bool cc_heal_has_failed(uint16 ns);
+extern void cc_heal_failed(uint16 ns, int64 until);
 
 /* The key of a 'w' or 'q' entry; returns its length. */
 extern uint16 cc_heal_key(uint16 ns, char letter, char key[CC_SYSTEM_KEY_MAX]);

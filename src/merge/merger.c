@@ -153,12 +153,14 @@ cc_merger_put_off(uint16 ns)
 {
 	Namespace  *n = &mergers->ns[ns];
 	int			failures = pg_atomic_add_fetch_u32(&n->failures, 1);
+	int64		until = cc_clock_ms() + pause_after(failures);
 
 	pg_atomic_write_u64(&n->version,
 						pg_atomic_read_u64(&cc_namespace(ns)->version));
 	pg_atomic_write_u64(&n->request,
 						pg_atomic_read_u64(&cc.heal->requested[ns]));
-	pg_atomic_write_u64(&n->until, cc_clock_ms() + pause_after(failures));
+	pg_atomic_write_u64(&n->until, until);
+	cc_heal_failed(ns, until);
 }
 
 void
@@ -231,6 +233,33 @@ end_stopped(uint16 ns)
  * ------------------------------------------------------------------------
  */
 
+/*
+ * Mergers of a database do not live: nothing can be merged there.  One failure
+ * may be that of a server that ends, or be somebody's who has ended it.
+ */
+static void
+give_up_database(const Place *p)
+{
+	uint32		n = pg_atomic_read_u32(&cc.state->nnamespaces);
+
+	for (uint32 ns = CC_NS_SYSTEM + 1; ns < n; ns++)
+	{
+		if (strcmp(cc_namespace(ns)->database, p->database) == 0)
+			cc_heal_failed((uint16) ns,
+						   cc_clock_ms() + pause_after(p->failures));
+	}
+	if (p->failures == 2)
+		ereport(WARNING,
+				(errmsg("conflicts of the cache in database \"%s\" cannot be "
+						"merged: the process for that does not start",
+						p->database),
+				 errdetail("Its own message says why.  It is tried again with "
+						   "pauses of up to five minutes."),
+				 errhint("If this server shall not have the database, decide "
+						 "on one that has it: SELECT cache_heal(namespace, "
+						 "winner => ...).")));
+}
+
 static void
 end_place(int i, bool done)
 {
@@ -239,6 +268,8 @@ end_place(int i, bool done)
 	p->failures = done ? 0 : p->failures + 1;
 	p->pause_until = done ? 0 : cc_monotonic_ms() + pause_after(p->failures);
 	p->failed_at = cc_namespace_now();
+	if (p->failures > 1)
+		give_up_database(p);
 	pg_atomic_write_u32(&p->state, PLACE_FREE);
 	if (handles[i] != NULL)
 		pfree(handles[i]);

@@ -88,6 +88,9 @@ tell(CcMergeRun *r, const CcMergeItem *item)
 			 errdetail("Key \"%s\", merge function %s; others are merged.",
 					   pnstrdup(item->name.key, item->name.keylen),
 					   r->d.merge) :
+			 r->d.fetcher[0] != '\0' ?
+			 errdetail("Merge function %s, fetcher %s.", r->d.merge,
+					   r->d.fetcher) :
 			 errdetail("Merge function %s.", r->d.merge),
 			 errhint("What could not be merged is in cache_conflicts and is "
 					 "tried again with pauses of up to five minutes. When the "
@@ -105,7 +108,9 @@ fail_all(CcMergeRun *r)
 	CcConflictWalk walk = {0};
 
 	tell(r, NULL);
-	pg_atomic_write_u64(&cc.heal->failed[r->ns], cc_namespace_now());
+
+	/* a fetcher that has failed has not said what is to be left out */
+	r->chosen = NULL;
 	r->clean = false;
 	r->walked = false;
 	while (cc_mergetake_pending(r, &walk) > 0)

@@ -79,6 +79,16 @@ $group->psql_all($faulty . q{
 	BEGIN
 		RETURN ROW('theirs', NULL, NULL, NULL)::cache_merge;
 	END $$;
+	CREATE FUNCTION keys(a text, b text, c jsonb, OUT d text[], OUT e jsonb)
+	LANGUAGE plpgsql AS $$
+	BEGIN
+		IF c IS NULL THEN
+			d := '{fine:1}';
+			e := '1';
+		ELSE
+			RAISE 'no more keys';
+		END IF;
+	END $$;
 	CREATE FUNCTION healthy(ours cache_entry, theirs cache_entry)
 	RETURNS cache_entry LANGUAGE sql AS $$
 		SELECT (CASE WHEN ours.version > theirs.version THEN ours ELSE theirs
@@ -89,6 +99,8 @@ $group->psql(1, q{
 	SELECT cache_set_merge('ns', 'faulty(cache_entry,cache_entry)');
 	SELECT cache_set_merge('gone', 'dropped(cache_entry,cache_entry)');
 	SELECT cache_set_merge('whole', 'dropped(cache_entry,cache_entry,jsonb)');
+	SELECT cache_namespace('chosen'), cache_set_merge('chosen',
+		'healthy(cache_entry,cache_entry)', fetcher => 'keys(text,text,jsonb)');
 	SELECT cache_set_merge('other', 'healthy(cache_entry,cache_entry)')});
 $group->wait_converged;
 $group->psql_all(q{DROP FUNCTION dropped(cache_entry, cache_entry),
@@ -102,7 +114,7 @@ foreach my $which (1, 2)
 		namespace => 'ns')") foreach @kinds;
 	$group->psql($which, qq{
 		SELECT cache_put('fine:' || i, 'of $which', namespace => n)
-		FROM unnest('{ns,other,gone,whole}'::text[]) n, generate_series(1, 300) i});
+		FROM unnest('{ns,other,gone,whole,chosen}'::text[]) n, generate_series(1, 300) i});
 }
 $group->mend;
 $group->wait_reachable($_, 2) foreach 1, 2;
@@ -156,6 +168,11 @@ $group->wait_for(1, q{
 	WHERE namespace = 'gone' AND decision = 'pending' AND error LIKE '%dropped%'},
 	'the missing function to be named');
 pass('a function that was dropped is named beside the keys');
+$group->wait_for(1, q{
+	SELECT count(*) = 300 AND bool_and(error = 'no more keys')
+	FROM cache_conflicts WHERE namespace = 'chosen' AND decision = 'pending'},
+	'the error of the fetcher beside all keys');
+pass('a fetcher that fails leaves no key out');
 is($group->psql(1, q{SELECT cache_get('sleeps:1', 'ns')}), 'of 1',
 	'what waits is served as before');
 is($group->psql(2, q{SELECT cache_get('sleeps:1', 'ns')}), 'of 2',
@@ -175,9 +192,15 @@ $group->psql_all($mended . q{
 	RETURNS cache_merge LANGUAGE plpgsql AS $$
 	BEGIN
 		RETURN ROW('theirs', NULL, NULL, NULL)::cache_merge;
-	END $$});
+	END $$;
+	CREATE OR REPLACE FUNCTION keys(a text, b text, c jsonb, OUT d text[],
+		OUT e jsonb)
+	LANGUAGE sql AS $$
+		SELECT array_agg('fine:' || i), '1'::jsonb
+		FROM generate_series(1, 300) i WHERE c IS NULL
+	$$});
 $group->psql(2, q{SELECT cache_heal()});
-$group->wait_pending($_, '') foreach 'ns', 'gone', 'whole';
+$group->wait_pending($_, '') foreach 'ns', 'gone', 'whole', 'chosen';
 $group->wait_converged;
 is($group->psql($_, q{
 		SELECT value, count(*) FROM cache_entries('%:1', 'ns')
