@@ -67,8 +67,14 @@ cc_exact_away(CcWork *w)
 	w->o->result = CC_UNCHANGED;
 	if (!cc_exact_read_ours(w, cc_exact_most_room(w, 0)))
 		return CC_MORE_SCRATCH;
-	/* what is cleared counts as none, or it would be all that a decision has */
+	/*
+	 * What is cleared counts as none, or it would be all that a decision has.
+	 * Where nothing else is here, what is condemned goes all the same: whoever
+	 * condemned it looks again until it has.
+	 */
 	cc_exact_drop_cleared(ks);
+	if (ks->n == 0)
+		(void) cc_exact_read_ours(w, cc_exact_most_room(w, 0));
 	e = find_dot(ks, w->c->entry);
 	if (e == NULL)
 		return CC_LEAVE;
