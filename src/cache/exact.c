@@ -107,33 +107,6 @@ seen(const Side *side, const CcEntry *e, const CcKeyState *of)
 		 (of->resolved && cc_exact_is_input(ks, &of->resolution)));
 }
 
-/*
- * PROTOCOL.md, folding: where the other side has made our resolution its plain
- * entry, ours becomes one too.
- */
-static void
-fold(CcKeyState *ks, const CcKeyState *other)
-{
-	CcEntry		m;
-
-	if (ks->n == 0 || !ks->resolved || !cc_rule(fold) ||
-		cc_exact_find_original(other, &ks->resolution) < 0 ||
-		cc_exact_find_original(ks, &ks->resolution) >= 0)
-		return;
-	m = ks->resolution;
-	for (int i = ks->n - 1; i >= 0; i--)
-	{
-		if (cc_exact_is_input(ks, &ks->original[i]))
-			cc_exact_remove_original(ks, i);
-	}
-	if (ks->n == CC_MAX_ORIGINALS)
-		cc_exact_remove_original(ks, ks->n - 1);
-	ks->original[ks->n] = m;
-	ks->served = ks->n++;
-	ks->resolved = false;
-	ks->ninputs = 0;
-}
-
 /* The same write came from both sides: the later touch, and a dot that is known. */
 static void
 join_same(CcEntry *ours, const CcEntry *theirs)
@@ -648,8 +621,6 @@ cc_exact_take(CcWork *w)
 
 	cc_exact_drop_cleared(ours);
 	cc_exact_drop_cleared(&theirs);
-	fold(&theirs, ours);
-	fold(ours, &theirs);
 	unite(w, &here, &there, &result);
 	result.resolved = false;
 	result.asked = false;

@@ -87,8 +87,7 @@ static const Row table[] = {
 	{"grace", NULL, 6, 4000},
 	{"ask", NULL, 7, 4000},
 	{"path_records", NULL, 5, 4000},
-	{"races", NULL, 5, 4000},
-	{"fold", NULL, 5, 4000}
+	{"races", NULL, 5, 4000}
 };
 
 /*

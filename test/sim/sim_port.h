@@ -275,8 +275,7 @@ typedef struct CcLock
 	X(grace) \
 	X(ask) \
 	X(path_records) \
-	X(races) \
-	X(fold)
+	X(races)
 
 typedef enum SimRule
 {
