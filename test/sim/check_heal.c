@@ -183,6 +183,11 @@ excused(SimHistory *k, int w, uint64 horizon)
 		if (k->write[i]->hlc > x->hlc && (sim.cfg.policy_changes ||
 			(k->write[i]->writer == x->writer && !k->write[i]->decision)))
 			return true;
+
+		/* nor what its node had lost in a crash when it decided anew */
+		if (k->write[i]->hlc > x->hlc && k->write[i]->writer == x->writer &&
+			sim_set_has(&k->crashed, w))
+			return true;
 	}
 	return x->hlc <= horizon || over(x) ||
 		sim_set_has(&k->lost, w) || sim_set_has(&k->raced, w) ||
