@@ -214,7 +214,7 @@ judge_entry(Run *r)
 	bool		resolved = false;
 	int			n = 0;
 
-	/* of what was cleared nothing is left to be taken away, though it is here */
+	/* of what was cleared nothing is left to be taken away */
 	if (h->ns == CC_NS_SYSTEM || h->hash < r->d->low || h->hash > r->d->high ||
 		cc_namespace_has(h->ns, CC_NS_LOCAL) || cc_siblings_cleared(r->p, h))
 		return true;
