@@ -67,7 +67,11 @@ collect_beyond(Beyond *x, uint32 *b)
 	{
 		for (x->h = cc_store_first(x->p, *b); x->h != NULL && room;
 			 x->h = cc_store_next(x->p, x->h))
-			room = cc_siblings_all(x->p, x->h, collect, x);
+		{
+			/* what is cleared would be left as it is, and found again */
+			if (x->h->ns == CC_NS_SYSTEM || !cc_siblings_cleared(x->p, x->h))
+				room = cc_siblings_all(x->p, x->h, collect, x);
+		}
 		*b += room;
 	}
 	cc_store_unlock(x->p);
