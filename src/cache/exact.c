@@ -538,9 +538,14 @@ collapse(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
 static bool
 gives_up(const CcKeyState *side, const CcKeyState *result)
 {
-	return side->n > 0 && side->resolved && !result->resolved &&
-		cc_exact_find_original(result, &side->resolution) < 0 &&
-		(result->n > 1 || valid(result, side));
+	if (side->n == 0 || !side->resolved ||
+		cc_exact_find_original(result, &side->resolution) >= 0)
+		return false;
+	/* an older one in its place, which others may drop for it */
+	if (result->resolved)
+		return !valid(result, side) &&
+			cc_exact_newer(&side->resolution, &result->resolution);
+	return result->n > 1 || valid(result, side);
 }
 
 /* PROTOCOL.md, ask: whether we hold something else than the one who asks. */
