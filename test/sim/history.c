@@ -607,6 +607,11 @@ sim_history_taken(SimNode *node, int key, const CcEntry *e)
 	hold(k, node, key, &after);
 }
 
+/*
+ * Something of a key goes.  What has been seen by all that a node knows of may be
+ * news to others, where it has just been taken into a group and does not know
+ * its members yet.
+ */
 void
 sim_history_gone(SimNode *node, int key, const CcEntry *e)
 {
@@ -628,7 +633,7 @@ sim_history_gone(SimNode *node, int key, const CcEntry *e)
 	}
 	if (e->type != CC_STUB)
 		sim_set_join(&k->lost, &all);
-	else if (!cc_state_stable(e->origin, e->seq))
+	else if (!cc_state_stable(e->origin, e->seq) || cc.members->nmembers <= 1)
 		sim_set_join(&k->forgotten, &all);
 }
 
