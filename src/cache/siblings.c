@@ -146,8 +146,8 @@ cc_siblings_parse(const CcEntry *e, CcKeyState *ks)
 	ks->served = 0;
 	ks->resolved = ks->asked = false;
 	ks->how = CC_HOW_LATEST;
-	ks->ninputs = ks->ncontext = ks->tries = ks->errlen = 0;
-	ks->since = ks->retry_at = 0;
+	ks->since = ks->retry_at = ks->ninputs = ks->ncontext = ks->tries =
+		ks->errlen = 0;
 	ks->error = NULL;
 	ks->original[0] = *e;
 	if ((e->flags & CC_F_SIBLINGS) == 0)
@@ -361,8 +361,7 @@ bool
 cc_siblings_all(CcPartitionShared *p, CcHeaderShared *h, CcSiblingFn fn,
 				void *arg)
 {
-	CcEntry		e;
-	CcEntry		sibling;
+	CcEntry		e, sibling;
 	Heads		b;
 
 	cc_store_describe(h, &e);
@@ -403,8 +402,7 @@ cc_siblings_peek(CcPartitionShared *p, CcHeaderShared *h, CcKeyState *ks,
 				 char to[CC_SIB_PEEK_ROOM])
 {
 	Heads		b;
-	CcEntry		e;
-	CcEntry    *sibling;
+	CcEntry		e, *sibling;
 	Size		at;
 
 	cc_store_describe(h, &e);
@@ -412,8 +410,8 @@ cc_siblings_peek(CcPartitionShared *p, CcHeaderShared *h, CcKeyState *ks,
 	ks->n = 1;
 	ks->served = 0;
 	ks->resolved = ks->asked = false;
-	ks->ninputs = ks->ncontext = ks->errlen = ks->tries = 0;
-	ks->since = ks->retry_at = 0;
+	ks->since = ks->retry_at = ks->ninputs = ks->ncontext = ks->tries =
+		ks->errlen = 0;
 	ks->how = CC_HOW_LATEST;
 	ks->original[0] = e;
 	if (!copy_heads(p, h, &b))

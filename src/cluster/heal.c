@@ -278,17 +278,11 @@ all_null(const CcKeyState *ks, int64 now)
 static void
 choose(const CcEntry *original, CcHow how, int64 now, CcDecision *d)
 {
+	static const CcEntry gone = {.type = CC_STUB};
 	CcEntry		view;
 
-	if (cc_conflict_view(original, now, &view))
-	{
-		cc_conflict_choose(original, how, d);
-		return;
-	}
-	memset(d, 0, sizeof(*d));
-	d->how = how;
-	d->type = CC_STUB;
-	d->flags = CC_F_TOMBSTONE;
+	cc_conflict_choose(cc_conflict_view(original, now, &view) ? original : &gone,
+					   how, d);
 }
 
 /* ------------------------------------------------------------------------
