@@ -242,7 +242,7 @@ call_item(CcMergeRun *r, CcMergeItem *item)
 		[CC_MERGE_DECIDED] = CC_ITEM_DECIDED,
 		[CC_MERGE_KEPT] = CC_ITEM_KEPT,
 		[CC_MERGE_DEFERRED] = CC_ITEM_DEFERRED,
-		[CC_MERGE_STOPPED] = CC_ITEM_TODO
+		[CC_MERGE_STOPPED] = CC_ITEM_OPEN
 	};
 	CcMergeVerdict verdict = item->one_sided ?
 		cc_mergecall_change(&r->call, &item->entry, item->change.ours,
@@ -375,7 +375,7 @@ apply_item(CcMergeRun *r, CcMergeItem *item)
 		count_deferred(item);
 		note_failed(r, item, "deferred by the merge function", PG_INT64_MAX);
 	}
-	r->progress |= item->fate != CC_ITEM_TODO && result != CC_UNCHANGED;
+	r->progress |= item->fate != CC_ITEM_OPEN && result != CC_UNCHANGED;
 }
 
 static void
@@ -391,7 +391,7 @@ static void
 reset_items(CcMergeRun *r)
 {
 	for (int i = r->from; i < r->n; i++)
-		r->item[i].fate = CC_ITEM_TODO;
+		r->item[i].fate = CC_ITEM_OPEN;
 }
 
 /* Whether the run may go on. */

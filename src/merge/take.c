@@ -86,7 +86,7 @@ next_item(CcMergeRun *r, const CcConflictKey *name)
 	}
 	item->buf.len = 0;
 	item->name = *name;
-	item->fate = CC_ITEM_TODO;
+	item->fate = CC_ITEM_OPEN;
 	return item;
 }
 

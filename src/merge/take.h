@@ -22,7 +22,7 @@
 
 typedef enum CcItemFate
 {
-	CC_ITEM_TODO,				/* not called, or it does not count */
+	CC_ITEM_OPEN,				/* not called, or it does not count */
 	CC_ITEM_DECIDED,
 	CC_ITEM_KEPT,
 	CC_ITEM_DEFERRED,
