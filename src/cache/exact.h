@@ -2,7 +2,7 @@
  *
  * exact.h
  *	  Which of the entries of a key stay, in namespaces that keep conflicts
- *	  (PROTOCOL.md, healing: exact, context, races, resolution, settled, folding).
+ *	  (PROTOCOL.md, healing: exact, context, races, resolution, settled).
  *
  * The state of a key travels as a whole.  Of what both sides have, the union;
  * of what one side has only, that which the other has not seen.  Whether a side

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * exact_private.h
- *	  What exact.c and exact_own.c share.
+ *	  What exact.c, exact_own.c and exact_state.c share, and take.c uses.
  *
  * Locking: as exact.h.
  *

@@ -14,7 +14,7 @@
 #include "cache/work.h"
 
 #include "cache/counter.h"
-#include "cache/exact.h"
+#include "cache/exact_private.h"
 #include "cache/expire.h"
 #include "cache/namespace.h"
 
@@ -59,17 +59,6 @@ join_counters(CcWork *w, bool *joined)
 		w->e.writer = newer ? e->writer : w->cur->writer;
 	}
 	return CC_STORE;
-}
-
-static void
-make_stub(CcEntry *e)
-{
-	e->type = CC_STUB;
-	e->flags = 0;
-	e->value = e->block = e->tail = NULL;
-	e->taillen = 0;
-	e->vallen = 0;
-	e->expires = 0;
 }
 
 /* An entry that comes from elsewhere or from our file, as it is. */
@@ -173,7 +162,7 @@ cc_take_sent(CcWork *w)
 	{
 		if (!cc_rule(expired_on_arrival))
 			return CC_LEAVE;
-		make_stub(&w->e);
+		cc_exact_make_stub(&w->e);
 	}
 	else if ((cc_rule(floor_version) ? e->hlc : e->at) <= cc_floor_get(w->hash) &&
 			 !(w->there && cc_header_type(w->cur) != CC_STUB &&
@@ -181,13 +170,13 @@ cc_take_sent(CcWork *w)
 									   e->writer) == 0))
 	{
 		cc_check_evict(&w->e);
-		make_stub(&w->e);
+		cc_exact_make_stub(&w->e);
 	}
 	else if (!cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen))
 	{
 		/* the peer's partitions or bound are larger than ours */
 		cc_check_evict(&w->e);
-		make_stub(&w->e);
+		cc_exact_make_stub(&w->e);
 	}
 	return CC_STORE;
 }
@@ -212,11 +201,11 @@ cc_take_loaded(CcWork *w)
 	if (e->type == CC_STUB)
 		return CC_STORE;
 	if (w->c->ns != CC_NS_SYSTEM && cc_work_over(w, e->expires))
-		make_stub(&w->e);
+		cc_exact_make_stub(&w->e);
 	else if (!cc_store_fits(w->c->ns, (Size) e->keylen + e->vallen))
 	{
 		cc_check_evict(&w->e);
-		make_stub(&w->e);
+		cc_exact_make_stub(&w->e);
 	}
 	return CC_STORE;
 }
@@ -244,7 +233,7 @@ cc_take_away(CcWork *w)
 	cc_store_describe(w->cur, &w->e);
 	cc_check_evict(&w->e);
 	w->e.key = w->c->key;
-	make_stub(&w->e);
+	cc_exact_make_stub(&w->e);
 	return CC_STORE;
 }
 
