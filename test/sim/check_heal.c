@@ -311,7 +311,7 @@ check_stale(SimHistory *k, int key, const Answer *a)
 		/* a clear is no news for who decided before hearing of it */
 		if (!with_it && !sim_set_has(&k->raced, by) &&
 			k->write[by]->hlc > sim_horizon(SIM_KEPT) &&
-			!sim_history_crash_lost(k, k->write[a->served], by))
+			!sim_history_crash_lost(k, k->write[a->served], w, by))
 			sim_violate("H-stale", "%s serves %s of %s, made of %s, which %s has replaced",
 						a->node->name, sim_write_text(k, a->served),
 						sim_key_text(key), sim_write_text(k, w),

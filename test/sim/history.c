@@ -635,6 +635,8 @@ sim_history_gone(SimNode *node, int key, const CcEntry *e)
 		sim_set_join(&k->lost, &all);
 	else if (!cc_state_stable(e->origin, e->seq) || cc.members->nmembers <= 1)
 		sim_set_join(&k->forgotten, &all);
+	else
+		sim_set_join(&k->stable, &all);
 }
 
 void
@@ -647,19 +649,6 @@ sim_history_raced(SimNode *node, int key, const CcEntry *e)
 			  sim_key_text(key));
 	sim_set_join(&k->raced, &k->write[w]->history);
 	sim_set_join(&k->by[node->no].seen, &k->write[w]->history);
-}
-
-/*
- * PROTOCOL.md, section 8: a crash took what had replaced an original from one of
- * those who had seen it, before it was in its journal; and where memory took it
- * from the others, once all had seen it, the older one is decided anew.  The floor
- * keeps it from coming back, but not a new value that is made of it.
- */
-bool
-sim_history_crash_lost(SimHistory *k, const SimWrite *value, int by)
-{
-	return value->decision && sim.stats.crashes > 0 &&
-		(sim_set_has(&k->lost, by) || sim_set_has(&k->crashed, by));
 }
 
 /* What is served; e NULL: nothing. */
@@ -680,7 +669,7 @@ sim_history_read(SimNode *node, int key, const CcEntry *e)
 				k->write[b]->hlc > sim_horizon(SIM_KEPT) &&
 				!sim_set_has(&k->raced, b) &&
 				sim_set_has(&k->write[b]->history, a) &&
-				!sim_history_crash_lost(k, x, b))
+				!sim_history_crash_lost(k, x, a, b))
 				sim_violate("H-backwards", "%s serves %s of %s, but had served %s, which has replaced it",
 							node->name, sim_write_text(k, a),
 							sim_key_text(key), sim_write_text(k, b));

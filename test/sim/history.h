@@ -128,6 +128,8 @@ typedef struct SimHistory
 	SimSet		lost;			/* memory or a digest took the value */
 	SimSet		raced;			/* lost a race */
 	SimSet		forgotten;		/* forgotten before all had seen it */
+	SimSet		stable;			/* forgotten once all had seen it ... */
+	SimSet		back;			/* ... and back from files without their VV */
 	SimSet		considered;		/* in the history of a decision */
 	SimSet		crashed;		/* a node had seen it before a crash and not after */
 	SimSeen		by[SIM_MAX_NODES];
@@ -163,12 +165,6 @@ extern void sim_history_read(SimNode *node, int key, const CcEntry *e);
 
 /* Whether any node has seen a write and not lost it since. */
 extern bool sim_history_anybody_has(SimHistory *k, int w);
-
-/*
- * Whether memory and a crash together have taken all that told of a write's having
- * replaced what a decision was made from.
- */
-extern bool sim_history_crash_lost(SimHistory *k, const SimWrite *value, int by);
 extern void sim_history_covered(SimNode *node, int origin, SimDot *d,
 								uint64 to, bool full);
 extern void sim_history_journaled(SimNode *node, int key, uint64 hlc,
@@ -182,6 +178,13 @@ extern void sim_history_loaded_dot(SimNode *node, int origin, SimDot *d,
 extern void sim_history_durable(SimNode *node, int key);
 extern void sim_history_identity(SimNode *node, bool keep, bool back);
 extern void sim_history_begin_load(SimNode *node);
+
+/*
+ * Whether memory, files and a crash together have taken all that told that `by` had
+ * replaced what a decision was made from.
+ */
+extern bool sim_history_crash_lost(SimHistory *k, const SimWrite *value,
+								   int replaced, int by);
 
 /* ---- check_heal.c ---- */
 

@@ -183,9 +183,38 @@ sim_history_load(SimNode *node, int key)
 {
 	static CcKeyState ks;
 	SimHistory *k = sim_history(key);
+	const CcEntry *m[CC_MAX_ORIGINALS + 1];
+	int			n;
 
-	if (sim_history_stored(key, &ks))
-		sim_history_of_state(k, node, &ks, &k->by[node->no].loaded);
+	if (!sim_history_stored(key, &ks))
+		return;
+	sim_history_of_state(k, node, &ks, &k->by[node->no].loaded);
+	n = sim_history_members(&ks, m);
+	for (int i = 0; i < n; i++)
+	{
+		int			w = sim_history_find(k, node, m[i]);
+
+		if (sim_set_has(&k->stable, w) &&
+			cc_state_vv(m[i]->origin) < m[i]->seq)
+			sim_set_add(&k->back, w);
+	}
+}
+
+/*
+ * PROTOCOL.md, section 8: a crash took what had replaced an original from one of
+ * those who had seen it, before it was in its journal; and where memory took it
+ * from the others, once all had seen it, the older one is decided anew.  The floor
+ * keeps it from coming back, but not a new value that is made of it.  Nor does
+ * anything tell, where no VV is believed, that a stub which all had forgotten and
+ * a file brought back was seen by who wrote on.
+ */
+bool
+sim_history_crash_lost(SimHistory *k, const SimWrite *value, int replaced,
+					   int by)
+{
+	return value->decision && sim.stats.crashes > 0 &&
+		(sim_set_has(&k->lost, by) || sim_set_has(&k->crashed, by) ||
+		 sim_set_has(&k->back, replaced));
 }
 
 bool
