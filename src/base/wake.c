@@ -39,6 +39,9 @@ typedef struct CcWakeShared
 
 static CcWakeShared *shared;
 
+static bool holding;
+static bool held[CC_NWORKERS];	/* to be woken when the hold is over */
+
 Size
 cc_wake_size(void)
 {
@@ -104,6 +107,11 @@ wake(CcWorker worker)
 
 	if (shared == NULL)
 		return;
+	if (holding)
+	{
+		held[worker] = true;
+		return;
+	}
 	pg_memory_barrier();
 	if (pg_atomic_read_u32(&shared->worker[worker].sleeping) == 0 ||
 		pg_atomic_exchange_u32(&shared->worker[worker].sleeping, 0) == 0)
@@ -125,6 +133,37 @@ cc_wake_replicator(void)
 	wake(CC_REPLICATOR);
 }
 
+static void
+release_at_exit(int code, Datum arg)
+{
+	cc_wake_release();
+}
+
+void
+cc_wake_hold(void)
+{
+	static bool registered = false;
+
+	Assert(!holding);
+	if (!registered)
+		before_shmem_exit(release_at_exit, (Datum) 0);
+	registered = true;
+	holding = true;
+}
+
+void
+cc_wake_release(void)
+{
+	holding = false;
+	for (int i = 0; i < CC_NWORKERS; i++)
+	{
+		if (!held[i])
+			continue;
+		held[i] = false;
+		wake((CcWorker) i);
+	}
+}
+
 /*
  * The count as it was before the caller last looked tells whether something
  * was announced since.  May be cancelled by the user: what he waited for has
@@ -137,6 +176,11 @@ cc_wait_journal(void)
 	static uint64 seen;
 	uint64		now = pg_atomic_read_u64(&shared->announced);
 
+	if (holding)
+	{
+		cc_wake_release();
+		cc_wake_hold();
+	}
 	if (now != seen)
 	{
 		seen = now;

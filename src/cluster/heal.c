@@ -30,7 +30,7 @@
 #define SLOW_PASS_MS	1000
 
 /* A slow pass takes at most this part of the time */
-#define SLOW_SHARE		20
+#define SLOW_SHARE		100
 
 /* Keys that are asked about in a second (PROTOCOL.md, ask) */
 #define ASKS			64

@@ -20,6 +20,7 @@
 
 #include "base/events.h"
 #include "base/guc.h"
+#include "base/wake.h"
 #include "cluster/membership.h"
 #include "cluster/receive.h"
 #include "funcs/args.h"
@@ -151,6 +152,7 @@ receive(bytea *message, bool hello)
 	bytea	   *result = NULL;
 	CcStatus	status;
 
+	cc_wake_hold();
 	PG_TRY();
 	{
 		if (hello)
@@ -164,10 +166,12 @@ receive(bytea *message, bool hello)
 	}
 	PG_CATCH();
 	{
+		cc_wake_release();
 		cc_receiver_gone(&receiver);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	cc_wake_release();
 	return result;
 }
 

@@ -19,14 +19,17 @@
 /* Operations a second from which on clients count as being there */
 #define BUSY_RATE		1000
 
-/* Turns, in ms: when nobody is there; to see whether there is room; without */
+/*
+ * Turns, in ms: when nobody is there, and when clients are.  A shorter one would
+ * disturb more: what follows it, on all servers, would come more often and in
+ * smaller batches.
+ */
 #define LONG_TURN		200
-#define TRIAL_TURN		20
-#define SHORT_TURN		5
+#define SHORT_TURN		20
 
 /* A rest is so many times as long as its turn, at most so many ms */
-#define REST_TIMES		19
-#define LONGEST_REST	500
+#define REST_TIMES		59
+#define LONGEST_REST	2000
 
 /*
  * Who did not get a processor for so many percent of a turn has taken it from
@@ -85,9 +88,7 @@ cc_mergepace_turn(void)
 
 	look(now);
 	cpu_before = processor_us();
-	if (!busy)
-		return LONG_TURN;
-	return now < crowded_until ? SHORT_TURN : TRIAL_TURN;
+	return busy ? SHORT_TURN : LONG_TURN;
 }
 
 void
@@ -100,7 +101,7 @@ cc_mergepace_rest(int64 began)
 	look(now);
 	if (!busy)
 		return;
-	if (now >= crowded_until && now - began >= TRIAL_TURN / 2 &&
+	if (now >= crowded_until && now - began >= SHORT_TURN / 2 &&
 		processor_us() - cpu_before <
 		(now - began) * 1000 * (100 - WAITED_PERCENT) / 100)
 		crowded_until = now + CROWDED_MS;

@@ -15,6 +15,7 @@
 #include "merge/run.h"
 
 #include "access/xact.h"
+#include "base/wake.h"
 #include "catalog/pg_type.h"
 #include "cluster/heal.h"
 #include "mb/pg_wchar.h"
@@ -381,8 +382,17 @@ apply_item(CcMergeRun *r, CcMergeItem *item)
 static void
 apply_items(CcMergeRun *r, int end)
 {
-	for (; r->from < end; r->from++)
-		apply_item(r, &r->item[r->from]);
+	cc_wake_hold();
+	PG_TRY();
+	{
+		for (; r->from < end; r->from++)
+			apply_item(r, &r->item[r->from]);
+	}
+	PG_FINALLY();
+	{
+		cc_wake_release();
+	}
+	PG_END_TRY();
 	cc_merger_progress();
 }
 

@@ -11,7 +11,7 @@ use Bench;
 use Time::HiRes qw(time sleep);
 
 my $n = $ENV{BENCH_CONFLICTS} || 100_000;
-my $quiet = $ENV{BENCH_SECONDS} || 3;
+my $quiet = $ENV{BENCH_SECONDS} || 10;
 my $rounds = $ENV{BENCH_ROUNDS} || 3;
 my $resolver = 1;
 my $group;
@@ -39,14 +39,14 @@ sub fill
 		FROM generate_series(1, $n) i;});
 }
 
-# Notes inside the resolver, every few ms and by its own clock, how many
-# conflicts it has decided since the round began, until all are: seconds and
-# number of the first look that found some, and of the last.
+# Notes inside the resolver, with so many seconds between two looks and by its
+# own clock, how many conflicts it has decided since the round began, until all
+# are: seconds and number of the first look that found some, and of the last.
 sub watch_decisions
 {
-	my ($before) = @_;
+	my ($before, $pause) = @_;
 	return start_psql($group->node($resolver), qq{
-		SET statement_timeout = '120s';
+		SET statement_timeout = '300s';
 		CREATE TEMP TABLE seen (at float8, decided bigint);
 		DO \$\$
 		DECLARE
@@ -54,7 +54,7 @@ sub watch_decisions
 			last bigint := 0;
 		BEGIN
 			WHILE decided < $n LOOP
-				PERFORM pg_sleep(0.003);
+				PERFORM pg_sleep($pause);
 				decided := (SELECT conflicts FROM
 						pg_stat_cachecluster_namespaces
 						WHERE namespace = 'carts')
@@ -72,11 +72,12 @@ sub watch_decisions
 			(max(at))::numeric, min(decided), max(decided)) FROM seen;});
 }
 
-# Cuts node3 off, writes on both sides, mends, and waits for the decisions.
-# $before_mend is called when all is written. Returns what watch_decisions saw.
+# Cuts node3 off, writes on both sides, mends, and waits for the decisions, with
+# so many seconds between two looks. $before_mend is called when all is written.
+# Returns what watch_decisions saw.
 sub round
 {
-	my ($round, $before_mend) = @_;
+	my ($round, $pause, $before_mend) = @_;
 	$group->split([3], [ 1, 2 ]);
 	$group->wait_peer_state(@$_, 'down') foreach [ 1, 3 ], [ 2, 3 ], [ 3, 1 ],
 	  [ 3, 2 ];
@@ -85,7 +86,7 @@ sub round
 	$group->wait_converged(1, 2);
 	my $watch = watch_decisions(query($group->node($resolver),
 		"SELECT conflicts FROM pg_stat_cachecluster_namespaces
-		 WHERE namespace = 'carts'"));
+		 WHERE namespace = 'carts'"), $pause);
 	$before_mend->() if $before_mend;
 	$group->mend;
 	return split ' ', Bench::finish_psql($watch);
@@ -113,7 +114,7 @@ sub verify
 }
 
 # 99th percentile of the latencies, in us, of the transactions of a pgbench log
-# that ended between two times; and their number.
+# that ended between two times; and their number, as every tenth is in the log.
 sub percentile
 {
 	my ($pattern, $from, $to) = @_;
@@ -132,7 +133,7 @@ sub percentile
 	}
 	fail("no transaction between $from and $to") unless @latency;
 	@latency = sort { $a <=> $b } @latency;
-	return ($latency[ 0.99 * $#latency ], scalar @latency);
+	return ($latency[ 0.99 * $#latency ], 10 * @latency);
 }
 
 # A round in which four clients read the same keys on the resolver without a
@@ -143,11 +144,11 @@ sub round_with_reads
 	my ($round) = @_;
 	my $log = "$ENV{CC_OUTDIR}/reads.$round";
 	my ($reads, $from, $to);
-	my ($first, $last) = round($round, sub {
+	my ($first, $last) = round($round, 0.1, sub {
 		$reads = start_pgbench($group->node($resolver), qq{
 \\set i random(1, $n)
 SELECT cache_get('cart:' || :i, namespace => 'carts');
-}, '-c', 4, '-j', 2, '-T', 120, '--log', "--log-prefix=$log");
+}, '-c', 4, '-j', 2, '-T', 300, '--sampling-rate=0.1', '--log', "--log-prefix=$log");
 		sleep 0.5;
 		$from = time;
 		sleep $quiet;
@@ -171,6 +172,8 @@ sub run_bench
 	title(thousands($n) . ' conflicts on three nodes, merged by PL/pgSQL');
 	$group = CacheCluster::Cluster->new(nodes => 3, proxy => 1, conf => q{
 cachecluster.memory = 512MB
+cachecluster.heartbeat_interval = 250ms
+cachecluster.peer_timeout = 3s
 });
 	$group->start;
 	$group->wait_ready;
@@ -180,7 +183,7 @@ cachecluster.memory = 512MB
 			cache_set_merge('carts', 'merge_carts(cache_entry, cache_entry)')});
 	$group->wait_converged;
 
-	my ($first, $last, $begun, $decided) = round(0);
+	my ($first, $last, $begun, $decided) = round(0, 0.003);
 	line(sprintf 'decided within %.2f s of the first', $last - $first);
 	at_least('conflicts decided a second',
 		($decided - $begun) / ($last - $first), 50_000, '%.0f');
