@@ -39,23 +39,30 @@
  * ------------------------------------------------------------------------
  */
 
+static void
+keep_text(char *to, Size size, const char *text)
+{
+	int			len = pg_mbcliplen(text, strlen(text), size - 1);
+
+	memcpy(to, text, len);
+	to[len] = '\0';
+}
+
 /* What went wrong, out of the error stack; the current context is memory. */
 static void
 catch_error(CcMergeRun *r)
 {
 	bool		over = cc_mergeguard_caught();
 	ErrorData  *e;
-	const char *text;
-	int			len;
 
 	MemoryContextSwitchTo(r->memory);
 	e = CopyErrorData();
 	FlushErrorState();
-	text = over ? "merge function took longer than merge_timeout" :
-		e->message != NULL ? e->message : "unknown error";
-	len = pg_mbcliplen(text, strlen(text), sizeof(r->error) - 1);
-	memcpy(r->error, text, len);
-	r->error[len] = '\0';
+	keep_text(r->error, sizeof(r->error),
+			  over ? "merge function took longer than merge_timeout" :
+			  e->message != NULL ? e->message : "unknown error");
+	keep_text(r->context, sizeof(r->context),
+			  e->context != NULL ? e->context : "");
 	r->sqlstate = over ? ERRCODE_QUERY_CANCELED : e->sqlerrcode;
 	FreeErrorData(e);
 }
@@ -99,7 +106,8 @@ tell(CcMergeRun *r, const CcMergeItem *item)
 					 quote_literal_cstr(ns->name),
 					 is_not_found(r) ? " The search_path of merge functions "
 					 "has their own schema and the extension's unless they "
-					 "set another: name the rest with its schema." : "")));
+					 "set another: name the rest with its schema." : ""),
+			 r->context[0] != '\0' ? errcontext("%s", r->context) : 0));
 }
 
 /* Nothing of the namespace can be merged: all that is due has the error. */
@@ -260,6 +268,7 @@ fail_item(CcMergeRun *r, CcMergeItem *item)
 	item->fate = CC_ITEM_FAILED;
 	item->sqlstate = r->sqlstate;
 	strlcpy(item->error, r->error, sizeof(item->error));
+	strlcpy(item->context, r->context, sizeof(item->context));
 }
 
 /* In a subtransaction, so that an error is this key's alone. */
@@ -348,6 +357,7 @@ apply_failure(CcMergeRun *r, CcMergeItem *item)
 	r->clean = false;
 	r->sqlstate = item->sqlstate;
 	strlcpy(r->error, item->error, sizeof(r->error));
+	strlcpy(r->context, item->context, sizeof(r->context));
 	tell(r, item);
 	note_failed(r, item, item->error, cc_mergeguard_retry_at(item->ks.tries));
 }
@@ -367,6 +377,7 @@ apply_item(CcMergeRun *r, CcMergeItem *item)
 		r->sqlstate = ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 		snprintf(r->error, sizeof(r->error),
 				 "merged value of %u bytes is too large", item->d.vallen);
+		r->context[0] = '\0';
 		fail_item(r, item);
 	}
 	if (item->fate == CC_ITEM_FAILED)

@@ -17,6 +17,7 @@
 #include "utils/hsearch.h"
 
 #define CC_MERGE_KEYS			1000	/* taken up at once */
+#define CC_MERGE_CONTEXT_LEN	400 /* of the context of an error, for the log */
 #define CC_MERGE_MAX_FETCHES	100000
 #define CC_MERGE_MAX_CHOSEN		10000000	/* keys of a fetcher */
 
@@ -43,6 +44,7 @@ typedef struct CcMergeItem
 	CcDecision	d;
 	int			sqlstate;
 	char		error[CC_SIB_ERROR_LEN];
+	char		context[CC_MERGE_CONTEXT_LEN];
 } CcMergeItem;
 
 typedef struct CcMergeRun
@@ -71,6 +73,7 @@ typedef struct CcMergeRun
 
 	int			sqlstate;		/* of the last error */
 	char		error[CC_SIB_ERROR_LEN];
+	char		context[CC_MERGE_CONTEXT_LEN];	/* where it was raised, or "" */
 } CcMergeRun;
 
 /* NULL when the namespace is none any more whose conflicts are merged. */

@@ -227,6 +227,8 @@ like($log, qr/WARNING:  merge function of cache namespace "ns" in database "post
 	'and which key has cost a process');
 unlike($log, qr/function [^\n]*dropped[^\n]* does not exist\n[^\n]*\n[^\n]*search_path/,
 	'a function that is not there is no matter of the search_path');
+like($log, qr/WARNING:  conflicts of cache namespace "ns" [^\n]* cannot be merged: cannot merge [^\n]*\n[^\n]*DETAIL:[^\n]*faulty[^\n]*\n[^\n]*HINT:[^\n]*\n[^\n]*CONTEXT:[^\n]*faulty[^\n]* line \d+ at RAISE/,
+	'and in which line of a function an error was raised');
 my @warnings = $log =~ /WARNING:/g;
 cmp_ok(scalar(@warnings), '<', 60, 'not once for each key');
 
