@@ -83,7 +83,8 @@ dot_below(const CcEntry *e, uint16 origin, uint64 seq)
 /*
  * Whether a side has seen an entry, by all that it says.  of: where it stands.
  * Whoever has replaced a decision has replaced all that it was made from
- * (PROTOCOL.md, settled), though it may have been folded there by then.
+ * (PROTOCOL.md, settled), though it may have been folded there by then; and so has
+ * who has folded it, whatever dots those have got since.
  */
 static bool
 seen(const Side *side, const CcEntry *e, const CcKeyState *of)
@@ -104,7 +105,34 @@ seen(const Side *side, const CcEntry *e, const CcKeyState *of)
 		return true;
 	return ks->n > 0 && cc_rule(context) &&
 		(cc_exact_is_input(ks, e) ||
-		 (of->resolved && cc_exact_is_input(ks, &of->resolution)));
+		 (of->resolved && cc_exact_is_input(ks, &of->resolution)) ||
+		 (of->resolved && cc_exact_is_input(of, e) &&
+		  cc_exact_find_original(ks, &of->resolution) >= 0));
+}
+
+static bool
+is_delete(const CcEntry *e)
+{
+	return e->type == CC_STUB && (e->flags & CC_F_TOMBSTONE) != 0;
+}
+
+/*
+ * Whether they may have forgotten a delete of ours, which they have seen, instead
+ * of replacing it: what has come to them since is older.  It goes on standing
+ * against that.
+ */
+static bool
+forgot_delete(const CcEntry *e, const CcKeyState *theirs)
+{
+	if (!is_delete(e) || theirs->n == 0 || cc_exact_is_input(theirs, e) ||
+		(theirs->resolved && cc_exact_newer(&theirs->resolution, e)))
+		return false;
+	for (int i = 0; i < theirs->n; i++)
+	{
+		if (cc_exact_newer(&theirs->original[i], e))
+			return false;
+	}
+	return true;
 }
 
 /* The same write came from both sides: the later touch, and a dot that is known. */
@@ -185,12 +213,14 @@ unite(CcWork *w, const Side *here, const Side *there, CcKeyState *result)
 
 	result->n = result->ninputs = result->ncontext = 0;
 	result->served = -1;
+	result->resolved = result->asked = false;
+	result->how = CC_HOW_LATEST;
 	for (int i = 0; i < ours->n; i++)
 	{
 		const CcEntry *e = &ours->original[i];
 		int			same = cc_exact_find_original(theirs, e);
 
-		if (same < 0 && seen(there, e, ours))
+		if (same < 0 && seen(there, e, ours) && !forgot_delete(e, theirs))
 			continue;
 		if (i == ours->served)
 			result->served = result->n;
@@ -213,12 +243,6 @@ unite(CcWork *w, const Side *here, const Side *there, CcKeyState *result)
 		admit(w, &result->original[result->n]);
 		result->n++;
 	}
-}
-
-static bool
-is_delete(const CcEntry *e)
-{
-	return e->type == CC_STUB && (e->flags & CC_F_TOMBSTONE) != 0;
 }
 
 /*
@@ -328,8 +352,6 @@ choose_resolution(CcWork *w, const Side *here, const Side *there,
 {
 	const CcKeyState *theirs = there->ks;
 
-	result->resolved = false;
-	result->how = CC_HOW_LATEST;
 	if (stands(result, here, there))
 		take_resolution(result, here->ks);
 	if (!stands(result, there, here))
@@ -573,7 +595,8 @@ take_plain(CcWork *w, CcVerdict *v)
 		cc_state_vv(e->origin) == CC_VV_INF)
 		return false;
 	cc_store_describe(w->cur, &cur);
-	if (cc_siblings_same(&cur, e))
+	if (cc_siblings_same(&cur, e) ||
+		(is_delete(&cur) && !cc_exact_newer(e, &cur)))
 		return false;
 	if (e->origin != cur.origin &&
 		(w->c->seen == NULL || !cc_rule(exact_seen) ||
@@ -627,8 +650,6 @@ cc_exact_take(CcWork *w)
 	cc_exact_drop_cleared(ours);
 	cc_exact_drop_cleared(&theirs);
 	unite(w, &here, &there, &result);
-	result.resolved = false;
-	result.asked = false;
 	if (result.n == 0)
 	{
 		if (nothing_left(w, ours, &theirs, &result))

@@ -163,14 +163,6 @@ sim_heal_left(SimNode *node)
 	return why;
 }
 
-/* Whether some node may find that it has expired. */
-static bool
-over(const SimWrite *x)
-{
-	return x->over != 0 &&
-		x->over <= cc_clock_ms() + 2 * sim.cfg.max_skew_ms;
-}
-
 /* Whether nobody need have it any more. */
 static bool
 excused(SimHistory *k, int w, uint64 horizon)
@@ -189,7 +181,7 @@ excused(SimHistory *k, int w, uint64 horizon)
 			sim_set_has(&k->crashed, w))
 			return true;
 	}
-	return x->hlc <= horizon || over(x) ||
+	return x->hlc <= horizon || sim_history_over(x) ||
 		sim_set_has(&k->lost, w) || sim_set_has(&k->raced, w) ||
 		sim_set_has(&k->forgotten, w);
 }
@@ -200,7 +192,7 @@ decided_and_over(SimHistory *k, int w)
 {
 	for (int i = 0; i < k->n; i++)
 	{
-		if (k->write[i]->decision && over(k->write[i]) &&
+		if (k->write[i]->decision && sim_history_over(k->write[i]) &&
 			sim_set_has(&k->write[i]->history, w))
 			return true;
 	}
@@ -311,7 +303,7 @@ check_stale(SimHistory *k, int key, const Answer *a)
 		/* a clear is no news for who decided before hearing of it */
 		if (!with_it && !sim_set_has(&k->raced, by) &&
 			k->write[by]->hlc > sim_horizon(SIM_KEPT) &&
-			!sim_history_crash_lost(k, k->write[a->served], w, by))
+			!sim_history_unaware(k, k->write[a->served], w, by))
 			sim_violate("H-stale", "%s serves %s of %s, made of %s, which %s has replaced",
 						a->node->name, sim_write_text(k, a->served),
 						sim_key_text(key), sim_write_text(k, w),

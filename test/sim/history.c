@@ -669,7 +669,7 @@ sim_history_read(SimNode *node, int key, const CcEntry *e)
 				k->write[b]->hlc > sim_horizon(SIM_KEPT) &&
 				!sim_set_has(&k->raced, b) &&
 				sim_set_has(&k->write[b]->history, a) &&
-				!sim_history_crash_lost(k, x, a, b))
+				!sim_history_unaware(k, x, a, b))
 				sim_violate("H-backwards", "%s serves %s of %s, but had served %s, which has replaced it",
 							node->name, sim_write_text(k, a),
 							sim_key_text(key), sim_write_text(k, b));

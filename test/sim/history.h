@@ -163,6 +163,9 @@ extern void sim_history_gone(SimNode *node, int key, const CcEntry *e);
 extern void sim_history_raced(SimNode *node, int key, const CcEntry *e);
 extern void sim_history_read(SimNode *node, int key, const CcEntry *e);
 
+/* Whether some node may find that it has expired. */
+extern bool sim_history_over(const SimWrite *x);
+
 /* Whether any node has seen a write and not lost it since. */
 extern bool sim_history_anybody_has(SimHistory *k, int w);
 extern void sim_history_covered(SimNode *node, int origin, SimDot *d,
@@ -180,10 +183,11 @@ extern void sim_history_identity(SimNode *node, bool keep, bool back);
 extern void sim_history_begin_load(SimNode *node);
 
 /*
- * Whether memory, files and a crash together have taken all that told that `by` had
- * replaced what a decision was made from.
+ * Whether a decision could not know that `by` had replaced what it was made from:
+ * memory, files and a crash together have taken all that told of it, or what told
+ * of it is a clear.
  */
-extern bool sim_history_crash_lost(SimHistory *k, const SimWrite *value,
+extern bool sim_history_unaware(SimHistory *k, const SimWrite *value,
 								   int replaced, int by);
 
 /* ---- check_heal.c ---- */

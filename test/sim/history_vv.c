@@ -63,13 +63,17 @@ is_void(SimHistory *k, const SimSet *seen, int w)
 }
 
 /*
- * A group that had not met the others forgets a delete that all of it saw; a
- * decision that was made from it is void where it is not known any more.
+ * A group that had not met the others forgets what is over or deleted once all of it
+ * saw that; a decision that was made from it is void where it is not known any more.
  */
 static bool
-deleted_by_strangers(SimHistory *k, int w)
+gone_among_strangers(SimHistory *k, int w)
 {
-	for (int i = 0; i < k->n && sim_counter_strangers(); i++)
+	if (!sim_counter_strangers())
+		return false;
+	if (sim_history_over(k->write[w]))
+		return true;
+	for (int i = 0; i < k->n; i++)
 	{
 		if (k->write[i]->deletes &&
 			(sim_set_has(&k->write[i]->history, w) ||
@@ -123,7 +127,7 @@ sim_history_covered(SimNode *node, int origin, SimDot *d, uint64 to, bool full)
 	int			older;
 
 	if (has_seen(k, seen, w) || sim_horizon(SIM_KEPT) >= d->version.hlc ||
-		deleted_by_strangers(k, w))
+		gone_among_strangers(k, w))
 		return;
 	/* of a retired origin there may be dots that nobody has any more */
 	if (to == CC_VV_INF && (!full || !sim_history_anybody_has(k, w)))
@@ -200,6 +204,13 @@ sim_history_load(SimNode *node, int key)
 	}
 }
 
+bool
+sim_history_over(const SimWrite *x)
+{
+	return x->over != 0 &&
+		x->over <= cc_clock_ms() + 2 * sim.cfg.max_skew_ms;
+}
+
 /*
  * PROTOCOL.md, section 8: a crash took what had replaced an original from one of
  * those who had seen it, before it was in its journal; and where memory took it
@@ -209,10 +220,15 @@ sim_history_load(SimNode *node, int key)
  * a file brought back was seen by who wrote on.
  */
 bool
-sim_history_crash_lost(SimHistory *k, const SimWrite *value, int replaced,
+sim_history_unaware(SimHistory *k, const SimWrite *value, int replaced,
 					   int by)
 {
-	return value->decision && sim.stats.crashes > 0 &&
+	if (!value->decision)
+		return false;
+	/* a clear is no news for who decided before hearing of it */
+	if (k->write[replaced]->hlc <= sim_horizon(SIM_KEPT))
+		return true;
+	return sim.stats.crashes > 0 &&
 		(sim_set_has(&k->lost, by) || sim_set_has(&k->crashed, by) ||
 		 sim_set_has(&k->back, replaced));
 }
@@ -242,7 +258,7 @@ sim_history_loaded_dot(SimNode *node, int origin, SimDot *d, bool retired,
 		(retired && (d->taken & (1u << node->no)) == 0))
 		return;
 	if (!has_seen(k, &s->seen, w) && !node->rolled_back &&
-		!deleted_by_strangers(k, w))
+		!gone_among_strangers(k, w))
 		sim_violate("I1-load", "%s starts with VV at %s but had never taken it",
 					node->name, sim_dot_text(origin, d->seq));
 	if (!retired && !has_seen(k, &s->loaded, w))

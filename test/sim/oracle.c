@@ -12,14 +12,25 @@
 
 static uint64 key_hash[SIM_MAX_KEYS];
 
-int
-sim_oracle_id(const CcNodeId *id)
+/* -1: it has not been met */
+static int
+find_id(const CcNodeId *id)
 {
 	for (int i = 0; i < sim.nids; i++)
 	{
 		if (cc_id_cmp(&sim.id[i], id) == 0)
 			return i;
 	}
+	return -1;
+}
+
+int
+sim_oracle_id(const CcNodeId *id)
+{
+	int			known = find_id(id);
+
+	if (known >= 0)
+		return known;
 	if (sim.nids == SIM_MAX_IDS)
 		sim_violate("limit", "more than %d node ids", SIM_MAX_IDS);
 	sim.id[sim.nids] = *id;
@@ -320,7 +331,7 @@ sim_key_text(int key)
 		snprintf(t, 128, "%s %s",
 				 k[0] == 'm' ? "member" : k[0] == 'r' ? "removal" :
 				 k[0] == 's' ? "splits of" : "system",
-				 id_name(sim_oracle_id(&id)));
+				 id_name(find_id(&id)));
 	}
 	else
 		snprintf(t, 128, "%s", k[0] == 'h' ? "horizon" :
