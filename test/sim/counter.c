@@ -238,6 +238,16 @@ sim_counter_strangers(void)
 	return sim.cfg.groups > 1 || ngroups > 1 || sim.nids > sim.cfg.nodes;
 }
 
+/*
+ * Whether a counter that began above what another node does not know to be
+ * forgotten may have taken the place of one which began without it.
+ */
+static bool
+lost_to_base(int k)
+{
+	return based[k] && (forgot_unstable || sim_counter_strangers());
+}
+
 int
 sim_counter_step(SimNode *node, int key, uint32 *step)
 {
@@ -282,8 +292,8 @@ sim_counter_loaded(SimNode *node)
 			uint32		had = node->lost_power ? node->steps_synced[k][o] :
 				node->steps_journaled[k][o];
 
-			if (node->steps[k][o] < had && lost[k] == NULL && !node->disk_hurt &&
-				!node->rolled_back)
+			if (node->steps[k][o] < had && lost[k] == NULL &&
+				!lost_to_base(k) && !node->disk_hurt && !node->rolled_back)
 				sim_violate("C-durable", "%s starts with %u of %u increments of %s that were on disk",
 							node->name, node->steps[k][o], had, sim_key_text(key));
 			node->steps_journaled[k][o] = Min(node->steps_journaled[k][o],
@@ -354,14 +364,11 @@ sim_counter_final(void)
 	if (sim.rolls_back)
 		return;
 
-	bool		strangers = sim_counter_strangers();
-
 	for (int key = 0; key < sim.nkeys; key++)
 	{
 		int			k = number_of(key);
 
-		if (k < 0 || lost[k] != NULL ||
-			(based[k] && (forgot_unstable || strangers)))
+		if (k < 0 || lost[k] != NULL || lost_to_base(k))
 			continue;
 		sim.stats.exact++;
 		for (int o = 0; o < sim.norigins; o++)
