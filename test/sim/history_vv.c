@@ -64,14 +64,15 @@ is_void(SimHistory *k, const SimSet *seen, int w)
 
 /*
  * A group that had not met the others forgets what is over or deleted once all of it
- * saw that; a decision that was made from it is void where it is not known any more.
+ * saw that, and its floor may take the value of what another group wrote; a decision
+ * that was made from it is void where it is not known any more.
  */
 static bool
 gone_among_strangers(SimHistory *k, int w)
 {
 	if (!sim_counter_strangers())
 		return false;
-	if (sim_history_over(k->write[w]))
+	if (sim_history_over(k->write[w]) || sim_set_has(&k->lost, w))
 		return true;
 	for (int i = 0; i < k->n; i++)
 	{
