@@ -110,26 +110,22 @@ seen(const Side *side, const CcEntry *e, const CcKeyState *of)
 		  cc_exact_find_original(ks, &of->resolution) >= 0));
 }
 
-static bool
-is_delete(const CcEntry *e)
-{
-	return e->type == CC_STUB && (e->flags & CC_F_TOMBSTONE) != 0;
-}
-
 /*
- * Whether they may have forgotten a delete of ours, which they have seen, instead
- * of replacing it: what has come to them since is older.  It goes on standing
- * against that.
+ * Whether a side that has seen an entry and has it no more has only forgotten it:
+ * what it holds has come since, and is older.  Nothing has replaced the entry then,
+ * and it goes on standing against that.
  */
 static bool
-forgot_delete(const CcEntry *e, const CcKeyState *theirs)
+forgot(const Side *side, const CcEntry *e)
 {
-	if (!is_delete(e) || theirs->n == 0 || cc_exact_is_input(theirs, e) ||
-		(theirs->resolved && cc_exact_newer(&theirs->resolution, e)))
+	const CcKeyState *ks = side->ks;
+
+	if (ks->n == 0 || cc_exact_is_input(ks, e) ||
+		(ks->resolved && cc_exact_newer(&ks->resolution, e)))
 		return false;
-	for (int i = 0; i < theirs->n; i++)
+	for (int i = 0; i < ks->n; i++)
 	{
-		if (cc_exact_newer(&theirs->original[i], e))
+		if (cc_exact_newer(&ks->original[i], e))
 			return false;
 	}
 	return true;
@@ -203,13 +199,14 @@ asked_news(const CcKeyState *ours, const CcKeyState *theirs)
 
 /*
  * PROTOCOL.md, exact: into result, whose originals stay those of ours as far as
- * they do.
+ * they do.  Returns whether they have forgotten one of those that stay.
  */
-static void
+static bool
 unite(CcWork *w, const Side *here, const Side *there, CcKeyState *result)
 {
 	const CcKeyState *ours = here->ks;
 	const CcKeyState *theirs = there->ks;
+	bool		forgotten = false;
 
 	result->n = result->ninputs = result->ncontext = 0;
 	result->served = -1;
@@ -220,8 +217,12 @@ unite(CcWork *w, const Side *here, const Side *there, CcKeyState *result)
 		const CcEntry *e = &ours->original[i];
 		int			same = cc_exact_find_original(theirs, e);
 
-		if (same < 0 && seen(there, e, ours) && !forgot_delete(e, theirs))
-			continue;
+		if (same < 0 && seen(there, e, ours))
+		{
+			if (!forgot(there, e))
+				continue;
+			forgotten = true;
+		}
 		if (i == ours->served)
 			result->served = result->n;
 		result->original[result->n] = *e;
@@ -234,8 +235,8 @@ unite(CcWork *w, const Side *here, const Side *there, CcKeyState *result)
 		const CcEntry *e = &theirs->original[i];
 
 		if (cc_exact_find_original(ours, e) >= 0 ||
-			(seen(here, e, theirs) && !retired_news(ours, e) &&
-			 !asked_news(ours, theirs)))
+			(seen(here, e, theirs) && !forgot(here, e) &&
+			 !retired_news(ours, e) && !asked_news(ours, theirs)))
 			continue;
 		if (result->n == CC_MAX_ORIGINALS)
 			break;
@@ -243,6 +244,13 @@ unite(CcWork *w, const Side *here, const Side *there, CcKeyState *result)
 		admit(w, &result->original[result->n]);
 		result->n++;
 	}
+	return forgotten;
+}
+
+static bool
+is_delete(const CcEntry *e)
+{
+	return e->type == CC_STUB && (e->flags & CC_F_TOMBSTONE) != 0;
 }
 
 /*
@@ -595,8 +603,7 @@ take_plain(CcWork *w, CcVerdict *v)
 		cc_state_vv(e->origin) == CC_VV_INF)
 		return false;
 	cc_store_describe(w->cur, &cur);
-	if (cc_siblings_same(&cur, e) ||
-		(is_delete(&cur) && !cc_exact_newer(e, &cur)))
+	if (cc_siblings_same(&cur, e) || !cc_exact_newer(e, &cur))
 		return false;
 	if (e->origin != cur.origin &&
 		(w->c->seen == NULL || !cc_rule(exact_seen) ||
@@ -627,6 +634,7 @@ cc_exact_take(CcWork *w)
 	CcKeyState *ours = w->ours;
 	CcVerdict	v;
 	bool		answer;
+	bool		forgotten;
 	bool		collapsed = false;
 	CcKeyState	theirs;
 	CcKeyState	result;
@@ -649,7 +657,7 @@ cc_exact_take(CcWork *w)
 
 	cc_exact_drop_cleared(ours);
 	cc_exact_drop_cleared(&theirs);
-	unite(w, &here, &there, &result);
+	forgotten = unite(w, &here, &there, &result);
 	if (result.n == 0)
 	{
 		if (nothing_left(w, ours, &theirs, &result))
@@ -672,7 +680,7 @@ cc_exact_take(CcWork *w)
 	if (result.served < 0)
 		result.served = cc_exact_newest_original(&result);
 
-	answer = answers(&theirs, &result);
+	answer = forgotten || answers(&theirs, &result);
 	if (gives_up(ours, &result) || gives_up(&theirs, &result))
 	{
 		answer = true;

@@ -29,8 +29,9 @@
 #define PASS_MS			100
 #define SLOW_PASS_MS	1000
 
-/* A slow pass takes at most this part of the time */
+/* A slow pass takes at most this part of the time, but for the longest pause */
 #define SLOW_SHARE		100
+#define LONGEST_PAUSE	(30 * 1000)
 
 /* Keys that are asked about in a second (PROTOCOL.md, ask) */
 #define ASKS			64
@@ -456,8 +457,9 @@ next_namespace(int64 now, bool deciding)
 	h->pass_ns = CC_NS_SYSTEM;
 	h->next_pass = now + PASS_MS;
 	if (h->pass_slow)
-		h->next_slow = now + Max(SLOW_PASS_MS,
-								 (now - h->pass_began) * SLOW_SHARE);
+		h->next_slow = now + Min(LONGEST_PAUSE,
+								 Max(SLOW_PASS_MS,
+									 (now - h->pass_began) * SLOW_SHARE));
 	return false;
 }
 

@@ -16,6 +16,7 @@
 #include "cluster/proto.h"
 
 #include "cache/cache.h"
+#include "cache/changelog.h"
 #include "cluster/membership.h"
 #include "cluster/reach.h"
 
@@ -270,13 +271,41 @@ put_clean(CcEncoder *enc, const CcVV *vv)
 		cc_buf_put_u16(&enc->buf, ref[i]);
 }
 
+/*
+ * PROTOCOL.md, causal stability: whoever sees what we have seen of others waits for
+ * all that we had written until then.  A write may have its position and not be
+ * published, while another one behind it is.
+ */
+static void
+copy_claim(CcVV *vv)
+{
+	uint16		self = cc_state_self();
+
+	cc_state_copy_vv(vv);
+	if (self == CC_NO_ORIGIN)
+		return;
+	cc_changelog_wait_published(cc_changelog_allocated());
+	cc_vv_raise(vv, self, cc_state_vv(self));
+}
+
+void
+cc_proto_put_claim(CcEncoder *enc)
+{
+	CcVV		vv;
+
+	cc_vv_init(&vv);
+	copy_claim(&vv);
+	cc_encode_vv(enc, 'V', &vv);
+	cc_vv_free(&vv);
+}
+
 void
 cc_proto_put_heartbeat(CcEncoder *enc)
 {
 	CcVV		vv;
 
 	cc_vv_init(&vv);
-	cc_state_copy_vv(&vv);
+	copy_claim(&vv);
 	cc_yield();
 	cc_encode_vv(enc, 'V', &vv);
 	put_clean(enc, &vv);

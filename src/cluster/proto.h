@@ -139,8 +139,13 @@ extern bool cc_proto_get_intro(CcDecoder *dec, CcIntro *intro);
 extern void cc_proto_put_members(CcEncoder *enc);
 
 /*
- * Our VV, 'C', link states, and what is known of others: the body of a
- * heartbeat.
+ * Our VV, as what others may count on; waits until all that has a position is
+ * published.  No lock may be held.
+ */
+extern void cc_proto_put_claim(CcEncoder *enc);
+
+/*
+ * That, 'C', link states, and what is known of others: the body of a heartbeat.
  */
 extern void cc_proto_put_heartbeat(CcEncoder *enc);
 

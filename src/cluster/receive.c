@@ -486,14 +486,7 @@ acknowledge(CcReceiver *r, const Batch *b)
 	if (flags != 0)
 		cc_proto_put_heartbeat(&r->reply);
 	else
-	{
-		CcVV		vv;
-
-		cc_vv_init(&vv);
-		cc_state_copy_vv(&vv);
-		cc_encode_vv(&r->reply, 'V', &vv);
-		cc_vv_free(&vv);
-	}
+		cc_proto_put_claim(&r->reply);
 	cc_proto_finish(&r->reply, flags);
 }
 

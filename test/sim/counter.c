@@ -238,16 +238,6 @@ sim_counter_strangers(void)
 	return sim.cfg.groups > 1 || ngroups > 1 || sim.nids > sim.cfg.nodes;
 }
 
-/*
- * Whether a counter that began above what another node does not know to be
- * forgotten may have taken the place of one which began without it.
- */
-static bool
-lost_to_base(int k)
-{
-	return based[k] && (forgot_unstable || sim_counter_strangers());
-}
-
 int
 sim_counter_step(SimNode *node, int key, uint32 *step)
 {
@@ -293,7 +283,8 @@ sim_counter_loaded(SimNode *node)
 				node->steps_journaled[k][o];
 
 			if (node->steps[k][o] < had && lost[k] == NULL &&
-				!lost_to_base(k) && !node->disk_hurt && !node->rolled_back)
+				!(based[k] && sim_counter_strangers()) &&
+				!node->disk_hurt && !node->rolled_back)
 				sim_violate("C-durable", "%s starts with %u of %u increments of %s that were on disk",
 							node->name, node->steps[k][o], had, sim_key_text(key));
 			node->steps_journaled[k][o] = Min(node->steps_journaled[k][o],
@@ -364,11 +355,14 @@ sim_counter_final(void)
 	if (sim.rolls_back)
 		return;
 
+	bool		strangers = sim_counter_strangers();
+
 	for (int key = 0; key < sim.nkeys; key++)
 	{
 		int			k = number_of(key);
 
-		if (k < 0 || lost[k] != NULL || lost_to_base(k))
+		if (k < 0 || lost[k] != NULL ||
+			(based[k] && (forgot_unstable || strangers)))
 			continue;
 		sim.stats.exact++;
 		for (int o = 0; o < sim.norigins; o++)

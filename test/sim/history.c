@@ -381,9 +381,15 @@ add_write(SimHistory *k, SimNode *node, int key, const CcEntry *e,
 	x->loose = !cc_namespace_has(e->ns, CC_NS_KEEPS);
 	x->decision = e == &after->resolution || !sim_user_runs();
 	x->how = after->how;
+	x->horizon = sim_horizon(SIM_KEPT);
 	set_leaves(k, node, key, x, w, e);
 	if (x->decision)
 		set_inputs(k, node, key, x, after);
+	for (int i = 0; i < w; i++)
+	{
+		if (sim_set_has(&x->inputs, i) && k->write[i]->decision)
+			x->horizon = Min(x->horizon, k->write[i]->horizon);
+	}
 	sim_set_join(&x->history, &k->by[node->no].seen);
 	if (before->n > 0)
 	{

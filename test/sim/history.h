@@ -98,6 +98,8 @@ typedef struct SimWrite
 								 * it has no context, so who keeps them later
 								 * may take what it replaced for its rival */
 	uint8		how;			/* CcHow, of a decision */
+	uint64		horizon;		/* up to where who decided was cleared, or who
+								 * decided what it was made from */
 	int			id;				/* the number in its value; -1: it has none */
 	int			origin;			/* its first dot */
 	uint64		seq;

@@ -72,7 +72,9 @@ gone_among_strangers(SimHistory *k, int w)
 {
 	if (!sim_counter_strangers())
 		return false;
-	if (sim_history_over(k->write[w]) || sim_set_has(&k->lost, w))
+	if (sim_set_has(&k->lost, w) ||
+		(sim_history_over(k->write[w]) &&
+		 (sim_set_has(&k->stable, w) || sim_set_has(&k->forgotten, w))))
 		return true;
 	for (int i = 0; i < k->n; i++)
 	{
@@ -199,7 +201,7 @@ sim_history_load(SimNode *node, int key)
 	{
 		int			w = sim_history_find(k, node, m[i]);
 
-		if (sim_set_has(&k->stable, w) &&
+		if (w >= 0 && m[i]->type == CC_STUB && sim_set_has(&k->stable, w) &&
 			cc_state_vv(m[i]->origin) < m[i]->seq)
 			sim_set_add(&k->back, w);
 	}
@@ -227,7 +229,8 @@ sim_history_unaware(SimHistory *k, const SimWrite *value, int replaced,
 	if (!value->decision)
 		return false;
 	/* a clear is no news for who decided before hearing of it */
-	if (k->write[replaced]->hlc <= sim_horizon(SIM_KEPT))
+	if (k->write[replaced]->hlc > value->horizon &&
+		k->write[replaced]->hlc <= sim_horizon(SIM_KEPT))
 		return true;
 	return sim.stats.crashes > 0 &&
 		(sim_set_has(&k->lost, by) || sim_set_has(&k->crashed, by) ||
