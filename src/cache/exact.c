@@ -73,7 +73,7 @@ cc_exact_most_room(CcWork *w, Size more)
 		CC_SIB_ERROR_LEN + CC_SIB_TAIL;
 }
 
-/* One that has lost its value. */
+/* Whether an entry says that this dot of its origin was before it, or is its own. */
 static bool
 dot_below(const CcEntry *e, uint16 origin, uint64 seq)
 {
@@ -110,9 +110,15 @@ seen(const Side *side, const CcEntry *e, const CcKeyState *of)
 		  cc_exact_find_original(ks, &of->resolution) >= 0));
 }
 
+static bool
+is_delete(const CcEntry *e)
+{
+	return e->type == CC_STUB && (e->flags & CC_F_TOMBSTONE) != 0;
+}
+
 /*
- * Whether a side that has seen an entry and has it no more has only forgotten it:
- * what it holds has come since, and is older.  Nothing has replaced the entry then,
+ * Whether a side that has seen a delete and has it no more has only forgotten it:
+ * what it holds has come since, and is older.  Nothing has replaced the delete then,
  * and it goes on standing against that.
  */
 static bool
@@ -120,7 +126,7 @@ forgot(const Side *side, const CcEntry *e)
 {
 	const CcKeyState *ks = side->ks;
 
-	if (ks->n == 0 || cc_exact_is_input(ks, e) ||
+	if (!is_delete(e) || ks->n == 0 || cc_exact_is_input(ks, e) ||
 		(ks->resolved && cc_exact_newer(&ks->resolution, e)))
 		return false;
 	for (int i = 0; i < ks->n; i++)
@@ -245,12 +251,6 @@ unite(CcWork *w, const Side *here, const Side *there, CcKeyState *result)
 		result->n++;
 	}
 	return forgotten;
-}
-
-static bool
-is_delete(const CcEntry *e)
-{
-	return e->type == CC_STUB && (e->flags & CC_F_TOMBSTONE) != 0;
 }
 
 /*
@@ -480,9 +480,8 @@ newest_of(const CcKeyState *ks)
 /*
  * Nothing is left of either side, as each has seen what the other holds: what
  * races or decisions made of them was different.  The newest of all stays, in an
- * order that
- * both share.  Where nothing was here it has been replaced and forgotten; but a
- * decision about it that we have not seen is news.
+ * order that both share.  Where nothing was here it has been replaced and
+ * forgotten; but a decision about it that we have not seen is news.
  */
 static bool
 nothing_left(CcWork *w, const CcKeyState *ours, const CcKeyState *theirs,
@@ -603,7 +602,8 @@ take_plain(CcWork *w, CcVerdict *v)
 		cc_state_vv(e->origin) == CC_VV_INF)
 		return false;
 	cc_store_describe(w->cur, &cur);
-	if (cc_siblings_same(&cur, e) || !cc_exact_newer(e, &cur))
+	if (cc_siblings_same(&cur, e) ||
+		(is_delete(&cur) && !cc_exact_newer(e, &cur)))
 		return false;
 	if (e->origin != cur.origin &&
 		(w->c->seen == NULL || !cc_rule(exact_seen) ||

@@ -79,7 +79,9 @@ cc_exact_away(CcWork *w)
 	if (e == NULL)
 		return CC_LEAVE;
 	cc_check_evict(e);
-	if (e == &ks->resolution && w->c->gone)
+	/* of what is gone altogether the newest is left, not what it was made from */
+	if (e == &ks->resolution && w->c->gone &&
+		!(ks->n == 1 && ks->original[0].type == CC_STUB))
 		ks->resolved = false;
 	else if (w->c->gone && ks->n > 1)
 	{

@@ -265,7 +265,8 @@ judge(const Digest *d, uint64 epoch)
 		uint32		begin = b;
 
 		judge_run(&r, &b, end);
-		for (int i = 0; i < r.n; i++)
+		/* siblings before what stands for them, which may be all that is left */
+		for (int i = r.n - 1; i >= 0; i--)
 		{
 			CcChange	c = {.op = CC_OP_STUB};
 			CcOutcome	o;
