@@ -8,6 +8,7 @@ use warnings;
 use CacheCluster::Standalone;
 use CacheCluster::Cluster;
 use Bench;
+use List::Util qw(sum);
 use Time::HiRes qw(time sleep);
 
 my $n = $ENV{BENCH_CONFLICTS} || 100_000;
@@ -114,10 +115,12 @@ sub verify
 }
 
 # 99th percentile of the latencies, in us, of the transactions of a pgbench log
-# that ended between two times; and their number, as every tenth is in the log.
+# that ended within one of these times ([from, to]); and how many they were a
+# second, as every tenth is in the log.
 sub percentile
 {
-	my ($pattern, $from, $to) = @_;
+	my ($pattern, @during) = @_;
+	my $seconds = sum(map { $_->[1] - $_->[0] } @during);
 	my @latency;
 	foreach my $file (glob $pattern)
 	{
@@ -127,41 +130,50 @@ sub percentile
 			my @field = split ' ';
 			next if @field < 6;
 			my $at = $field[4] + $field[5] / 1e6;
-			push @latency, $field[2] if $at >= $from && $at <= $to;
+			push @latency, $field[2]
+			  if grep { $at >= $_->[0] && $at <= $_->[1] } @during;
 		}
 		close $in;
 	}
-	fail("no transaction between $from and $to") unless @latency;
+	fail("no transaction in $pattern") unless @latency;
 	@latency = sort { $a <=> $b } @latency;
-	return ($latency[ 0.99 * $#latency ], 10 * @latency);
+	return ($latency[ 0.99 * $#latency ], 10 * @latency / $seconds);
+}
+
+# Some seconds without a merge, as [from, to].
+sub quiet
+{
+	sleep 0.5;
+	my $from = time;
+	sleep $quiet;
+	return [ $from, time ];
 }
 
 # A round in which four clients read the same keys on the resolver without a
-# pause: before and during the merge. Returns how much slower the slowest
-# hundredth of the reads is during the merge.
+# pause: before, during and after the merge, since they differ much by which of
+# them share a processor, too. Returns how much slower the slowest hundredth of the
+# reads is during the merge.
 sub round_with_reads
 {
 	my ($round) = @_;
 	my $log = "$ENV{CC_OUTDIR}/reads.$round";
-	my ($reads, $from, $to);
+	my ($reads, @without);
 	my ($first, $last) = round($round, 0.1, sub {
 		$reads = start_pgbench($group->node($resolver), qq{
 \\set i random(1, $n)
 SELECT cache_get('cart:' || :i, namespace => 'carts');
 }, '-c', 4, '-j', 2, '-T', 300, '--sampling-rate=0.1', '--log', "--log-prefix=$log");
-		sleep 0.5;
-		$from = time;
-		sleep $quiet;
-		$to = time;
+		push @without, quiet();
 	});
-	sleep 0.2;
+	$group->wait_converged;
+	push @without, quiet();
 	stop_pgbench($reads);
-	my ($p99, $count) = percentile("$log.*", $from, $to);
-	my ($p99_merge, $count_merge) = percentile("$log.*", $first, $last);
+	my ($p99, $rate) = percentile("$log.*", @without);
+	my ($p99_merge, $rate_merge) = percentile("$log.*", [ $first, $last ]);
 	line(sprintf 'without a merge %s/s, 99%% within %.3f ms; '
 		. 'during %.2f s of one %s/s, %.3f ms',
-		thousands($count / ($to - $from)), $p99 / 1000, $last - $first,
-		thousands($count_merge / ($last - $first)), $p99_merge / 1000);
+		thousands($rate), $p99 / 1000, $last - $first,
+		thousands($rate_merge), $p99_merge / 1000);
 	verify($round);
 	unlink glob "$log.*";
 	return $p99_merge / $p99;
