@@ -457,9 +457,8 @@ next_namespace(int64 now, bool deciding)
 	h->pass_ns = CC_NS_SYSTEM;
 	h->next_pass = now + PASS_MS;
 	if (h->pass_slow)
-		h->next_slow = now + Min(LONGEST_PAUSE,
-								 Max(SLOW_PASS_MS,
-									 (now - h->pass_began) * SLOW_SHARE));
+		h->next_slow = now + Min(Max((now - h->pass_began) * SLOW_SHARE,
+									 SLOW_PASS_MS), LONGEST_PAUSE);
 	return false;
 }
 
